@@ -20,9 +20,10 @@ from maskcls.data.drawn.people import SHOTS, generator, people_of
 from maskcls.data.drawn.photo import draw_photo
 from maskcls.data.drawn.traits import look_of
 from maskcls.labels import CONTEST
+from maskcls.nn.fitting.fitted_head import head_probabilities
+from maskcls.nn.fitting.logistic import fit_heads
 from maskcls.results.scores.metrics import confusion, macro_f1
 from maskcls.results.search.score import corrected_score
-from maskcls.synth.embedded.linear_fit import fit_heads, head_probabilities
 
 Array = Any
 SIZE, PIXELS = (64, 48), (32, 24)  # as drawn; as the features see it

@@ -28,6 +28,28 @@ OF_IMAGES = (
 )
 OF_DCGAN = ("real_label", "label_noise", "label_flips", "instance_noise", "dropout")
 OF_CYCLEGAN = ("from_classes", "network", "blocks", "padding", "pool", "cycle", "identity", "decay_share")
+# What only a training in steps uses, by section; of model.train=heads.
+OF_STEPS = {
+    "model": ("drop", "drop_samples", "drop_path"),
+    "balance": ("weights", "learned"),
+    "sampler": ("draw", "by", "power", "one_per_person", "epoch_fraction"),
+    "mix": ("kind", "prob", "alpha", "ratio", "partner", "partner_classes"),
+    "optim": (
+        *("name", "lr", "head_lr_scale", "layer_decay", "freeze_layers", "freeze_epochs", "weight_decay", "betas"),
+        *("momentum", "clip_norm"),
+    ),
+    "schedule": (
+        *("kind", "warmup_epochs", "end_share", "start_share", "every_epochs", "gamma", "cycles", "decay_share"),
+        "patience",
+    ),
+    "average": ("kind", "decay", "power", "start", "soup"),
+    "train": (
+        *("epochs", "batch_size", "accumulate", "sync_batchnorm", "patience", "select", "keep_epochs"),
+        *("save_minutes", "stages", "fold_jobs"),
+    ),
+    "device": ("compile", "augment"),
+}
+OF_EVERY_VIEW = ("crop", "crop_centre", "size", "mean", "std")  # of the transforms, the others augment
 # A setting that chooses, and the other settings with the choices that use them.
 KINDS: Mapping[str, Mapping[str, Sequence[str]]] = {
     "sampler.draw": dict.fromkeys(("sampler.by", "sampler.power"), ("weighted", "oversample")),
@@ -53,6 +75,7 @@ KINDS: Mapping[str, Mapping[str, Sequence[str]]] = {
         **{f"synth.{name}": ("wgan-gp",) for name in ("penalty", "critic_steps", "critic_norm")},
         **{f"synth.{name}": ("cyclegan",) for name in OF_CYCLEGAN},
     },
+    "model.train": {f"heads.{name}": ("heads",) for name in ("kind", "strength", "balance", "augmented")},
     "average.kind": {
         **dict.fromkeys(("average.decay", "average.power"), ("ema",)),
         "average.start": ("swa",),
@@ -98,6 +121,11 @@ def unused_in_training(cfg: Config, origins: Mapping[str, SettingOrigin]) -> lis
 def _deciding(key: str, settings: Mapping[str, Any]) -> Iterator[str]:
     """Yield the settings whose values switch this one off."""
     section, _, name = key.partition(".")
+    fitted = settings["model.train"] == "heads"
+    if fitted and (section == "loss" or name in OF_STEPS.get(section, ())):
+        yield "model.train"
+    if fitted and section == "transforms" and name not in OF_EVERY_VIEW and not settings["heads.augmented"]:
+        yield "heads.augmented"
     if section == "transforms":
         for chance in (f"transforms.{chance}" for chance, names in CHANCES.items() if name in names):
             if not settings[chance]:

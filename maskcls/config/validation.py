@@ -13,8 +13,20 @@ from maskcls.config.keys import drop, flatten, preset_keys, put
 from maskcls.errors import ConfigError
 from maskcls.schema import Config, TaskConfig
 
-SHARED = ("model.heads", "train.seeds", "train.refit", "train.continue_epochs", "train.continue_rows")
-MEMBER_SECTIONS = ("model", "transforms", "loss", "age", "sampler", "mix", "optim", "schedule", "average", "train")
+SHARED = ("model.heads", "model.train", "train.seeds", "train.refit", "train.continue_epochs", "train.continue_rows")
+MEMBER_SECTIONS = (
+    "model",
+    "heads",
+    "transforms",
+    "loss",
+    "age",
+    "sampler",
+    "mix",
+    "optim",
+    "schedule",
+    "average",
+    "train",
+)
 
 
 def validate(data: Mapping[str, Any], *, where: str = "config", elsewhere: Mapping[str, str] | None = None) -> Config:

@@ -79,14 +79,17 @@ def open_reader(
     batch_size: int,
     workers: int,
     keep: bool = False,
+    epoch: int = -1,
 ) -> Reader:
     """Plan the reading of these rows. batch_size: images per forward pass, with all views of a photo counted.
+
+    epoch  of the augmentation of the photos; -1: none.
 
     Each process gets whole batches, so the number of processes does not change the result.
     """
     plan = _whole_batches(len(rows_n), max(1, batch_size // len(parse_views(views))))
     mine = plan[accelerator.process_index :: accelerator.num_processes]
-    keys = [[Key(int(row)) for row in rows_n[places[places >= 0]]] for places in mine]
+    keys = [[Key(int(row), epoch) for row in rows_n[places[places >= 0]]] for places in mine]
     pin = accelerator.device.type == "cuda"
     return Reader(photos, len(rows_n), mine, loader(photos, keys, workers=workers, pin=pin, keep=keep), views)
 
@@ -119,12 +122,45 @@ def infer_prepared(
     execution: Execution,
     on_images: Callable[[int], None] = lambda count: None,
 ) -> list[Prob]:
-    """Do what `infer` does with predictors that `prepare` returned, for callers that predict many times."""
+    """Do what `infer` does with predictors that `prepare` returned, for callers that predict many times.
+
+    Networks with one backbone, as those of model.train=heads, share its pass.
+    """
+    groups = _with_one_trunk(ready)
+    heads = {id(group[0].network): [predictor.network for predictor in group] for group in groups}
+
+    def call(network: Network, images: Tensor) -> Logits:
+        feature_BF = network.trunk(images)
+        return [one.of_features(feature_BF) for one in heads[id(network)]]
+
+    ordered = [predictor for group in groups for predictor in group]
     found = [
-        _collected(places, logits, ready, on_images)
-        for places, logits in passes(ready, reader, execution, call=lambda network, images: network(images))
+        _collected(places, [logits for of_group in outputs for logits in of_group], ordered, on_images)
+        for places, outputs in passes([group[0] for group in groups], reader, execution, call=call)
     ]
-    return _gathered(found, ready, reader.count, accelerator)
+    probs = _gathered(found, ordered, reader.count, accelerator)
+    place = {id(predictor): at for at, predictor in enumerate(ordered)}
+    return [probs[place[id(predictor)]] for predictor in ready]
+
+
+def _with_one_trunk(ready: Sequence[Predictor]) -> list[list[Predictor]]:
+    """Return the predictors in groups whose networks have the same backbone with the same weights, and one view."""
+    groups: list[list[Predictor]] = []
+    for predictor in ready:
+        for group in groups:
+            if _same_trunk(predictor, group[0]):
+                group.append(predictor)
+                break
+        else:
+            groups.append([predictor])
+    return groups
+
+
+def _same_trunk(one: Predictor, other: Predictor) -> bool:
+    if one.spec != other.spec or str(one.network.trunk) != str(other.network.trunk):
+        return False
+    mine, theirs = one.network.trunk.state_dict(), other.network.trunk.state_dict()
+    return mine.keys() == theirs.keys() and all(torch.equal(mine[name], theirs[name]) for name in mine)
 
 
 @torch.inference_mode()

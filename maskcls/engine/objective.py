@@ -45,7 +45,8 @@ def _reading(age: AgeConfig) -> Reading:
 
 
 def _of_sigmoids(head: Head, cfg: Config) -> bool:
-    return head.reading == "softmax" and [term.kind for term in cfg.loss.terms(head.name)] == ["bce"]
+    fitted = cfg.model.train == "heads"  # its heads have no loss of `loss`
+    return not fitted and head.reading == "softmax" and [term.kind for term in cfg.loss.terms(head.name)] == ["bce"]
 
 
 @dataclass(frozen=True)

@@ -108,6 +108,8 @@ def finish_with_jobs(
 
 def next_jobs(experiment: Experiment, folds: Sequence[int]) -> list[WantedJob]:
     """Return the jobs that can be done now: networks of folds; then their scores; then further networks; the rest."""
+    if experiment.cfg.model.train == "heads":  # all networks have one backbone, whose features one job computes
+        return [WantedJob(QueuedJob(name=FINISH, kind="finish", title="fitting the heads"))]
     if left := untrained_folds(experiment, folds):
         return [_network_job(experiment, member, k) for member, k in left]
     further = further_networks(experiment, folds)

@@ -67,7 +67,7 @@ def finish_run(run: RunDir, data: Path | None, report: Reporter) -> None:
     """
     experiment, env, accelerator = _opened(run, data, report)
     with files.filling(run.path):
-        if len(further_networks(experiment, env.folds)) > 1:
+        if experiment.cfg.model.train == "all" and len(further_networks(experiment, env.folds)) > 1:
             for member in experiment.members:
                 finish_folds(experiment, member, env.folds, accelerator, report)
         else:

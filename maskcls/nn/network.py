@@ -61,8 +61,11 @@ class Network(nn.Module):
         features = self.trunk(images_BCHW)
         if self.training and self.samples > 1:
             features = features.repeat(self.samples, 1)
-        features = self.drop(features)
-        return {name: head(features) for name, head in self.heads.items()}
+        return self.of_features(self.drop(features))
+
+    def of_features(self, features_BF: Tensor) -> dict[str, Tensor]:
+        """Return the logits of every head from the features of the trunk."""
+        return {name: head(features_BF) for name, head in self.heads.items()}
 
     def inference_state(self) -> dict[str, Tensor]:
         """Return the state dict without tensors that only training needs."""

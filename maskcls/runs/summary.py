@@ -152,6 +152,18 @@ class RunSummary(JsonFile):
         return [int(k) for k in self.folds]
 
 
+class HeadChoice(JsonFile):
+    """What was chosen for a head of model.train=heads on its fold's training people.
+
+    strength  of the regularisation, see heads.strength. scale: the factor of its logits.
+    loss      weighted log loss of training people who were left out; None where none were.
+    """
+
+    strength: float
+    scale: float
+    loss: float | None
+
+
 class FoldSummary(JsonFile):
     """The content of a fold's summary.json.
 
@@ -160,6 +172,7 @@ class FoldSummary(JsonFile):
     among       the folds of the training that chose the epoch, where these were not all folds; empty in runs of earlier
                 versions.
     leaky       there are no scores then.
+    heads       of a run with model.train=heads, by name.
     """
 
     best_epoch: int
@@ -172,6 +185,7 @@ class FoldSummary(JsonFile):
     classes_scored: int = 0
     classes: tuple[ClassScore, ...] = ()
     tasks: dict[str, SavedScore] = Field(default_factory=dict)
+    heads: dict[str, HeadChoice] = Field(default_factory=dict)
 
 
 def read_summary(run: RunDir) -> RunSummary | None:

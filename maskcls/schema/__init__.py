@@ -6,6 +6,7 @@ line.
 
 from maskcls.schema.data import DataConfig, FoldsConfig, SamplerConfig
 from maskcls.schema.device import DeviceConfig
+from maskcls.schema.heads import HeadsConfig
 from maskcls.schema.loss import BalanceConfig, LossConfig
 from maskcls.schema.model import ModelConfig
 from maskcls.schema.optim import AverageConfig, OptimConfig, ScheduleConfig
@@ -27,6 +28,7 @@ __all__ = [
     "DataConfig",
     "DeviceConfig",
     "FoldsConfig",
+    "HeadsConfig",
     "LossConfig",
     "MixConfig",
     "ModelConfig",

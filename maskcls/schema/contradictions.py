@@ -11,6 +11,7 @@ from maskcls.errors import nearest
 from maskcls.labels import LabelSpace
 from maskcls.schema.data import DataConfig, FoldsConfig, SamplerConfig
 from maskcls.schema.device import DeviceConfig
+from maskcls.schema.heads import HeadsConfig
 from maskcls.schema.loss import BalanceConfig, LossConfig
 from maskcls.schema.model import ModelConfig
 from maskcls.schema.optim import AverageConfig, OptimConfig, ScheduleConfig
@@ -47,6 +48,7 @@ class Sections(Protocol):
     data: DataConfig
     folds: FoldsConfig
     model: ModelConfig
+    heads: HeadsConfig
     transforms: TransformsConfig
     loss: LossConfig
     balance: BalanceConfig
@@ -89,6 +91,7 @@ def contradictions(cfg: Sections) -> Iterator[Rule]:
     yield from _of_mixing(cfg)
     yield from _of_age(cfg)
     yield from _of_synth(cfg)
+    yield from _of_fitted_heads(cfg)
 
 
 def _unknown_keys(section: str, given: Iterable[str], known: Sequence[str], when: str = "") -> Iterator[WrongValue]:
@@ -324,3 +327,17 @@ def _of_age_labels(cfg: Sections, task: str) -> Iterator[Rule]:
         yield "no age.train_bins with the f1 loss and mixing, as partners of one age class could get mixed labels"
     if age.spread is not None and age.head == "normal":
         yield "no age.spread with age.head=normal, which learns its own spread"
+
+
+def _of_fitted_heads(cfg: Sections) -> Iterator[Rule]:
+    if cfg.model.train != "heads":
+        return
+    strength, train, plain = cfg.heads.strength, cfg.train, type(cfg.age)()
+    if cfg.heads.kind == "lda" and strength != "auto" and strength > 1:
+        yield WrongValue("heads.strength", "auto or a number up to 1 with heads.kind=lda", strength)
+    if train.continue_epochs:
+        yield "train.continue_epochs=0 with model.train=heads, which has no epochs"
+    if train.seeds > 1:
+        yield "train.seeds=1 with model.train=heads, whose heads do not depend on a seed"
+    if cfg.age.model_copy(update={"drop": plain.drop}) != plain:
+        yield "only age.drop of the section age with model.train=heads, whose heads are over the classes"

@@ -15,6 +15,9 @@ class ModelConfig(Section):
     heads: Literal["joint", "multi", "separate"] = "multi"
     """How the tasks share a network. joint: one softmax over the joint classes of all tasks. multi: one backbone with
     one head per task. separate: one network per task."""
+    train: Literal["all", "heads"] = "all"
+    """What is trained. all: the whole network, step by step. heads: the backbone stays as it is, and heads are fitted
+    on its features (the section `heads`), in seconds; it needs a pretrained backbone."""
     backbone: Text = "resnet18"
     """Name of any timm model that gives image features, for example mobilenetv4_conv_small."""
     pretrained: bool = False

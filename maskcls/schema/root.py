@@ -10,6 +10,7 @@ from maskcls.labels import CONTEST, LabelSpace, Task
 from maskcls.schema.contradictions import contradictions
 from maskcls.schema.data import DataConfig, FoldsConfig, SamplerConfig
 from maskcls.schema.device import DeviceConfig
+from maskcls.schema.heads import HeadsConfig
 from maskcls.schema.loss import BalanceConfig, LossConfig
 from maskcls.schema.model import ModelConfig
 from maskcls.schema.optim import AverageConfig, OptimConfig, ScheduleConfig
@@ -38,6 +39,7 @@ class Config(Section):
     data: DataConfig = DataConfig()
     folds: FoldsConfig = FoldsConfig()
     model: ModelConfig = ModelConfig()
+    heads: HeadsConfig = HeadsConfig()
     transforms: TransformsConfig = TransformsConfig()
     loss: LossConfig = LossConfig()
     balance: BalanceConfig = BalanceConfig()

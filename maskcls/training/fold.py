@@ -12,6 +12,7 @@ import numpy as np
 import torch
 
 from maskcls import files
+from maskcls.data.rows.batches import Rows
 from maskcls.engine import checkpoint
 from maskcls.engine.device import Accelerator, augments_on_device
 from maskcls.engine.fit import EpochResult, SavePoint, fit, logged_scores, validation_reader
@@ -23,8 +24,9 @@ from maskcls.engine.step import Tick
 from maskcls.engine.step_plan import FoldRows, StepPlan, StepRows
 from maskcls.engine.stopping import HeldSignals
 from maskcls.errors import ResultError
+from maskcls.labels import Floats
 from maskcls.results.predictions import Predictions
-from maskcls.results.scores.metrics import score
+from maskcls.results.scores.metrics import Scores, score
 from maskcls.rundir import REFIT, FoldDir, WeightsDir
 from maskcls.runs.integrity.done_file import mark_done
 from maskcls.runs.integrity.epoch_log import read_log, write_log
@@ -122,21 +124,29 @@ def first_batch(rows: FoldRows, member: Member) -> bytes:
     return contact_sheet(list(step_plan.images(step, 0)), _captions(step, rows, member))
 
 
+def class_captions(row_n: Rows, rows: FoldRows, member: Member) -> list[list[str]]:
+    """Name each row's class of every task."""
+    return [
+        [f"{task.name} {name}" for task, name in zip(member.space.tasks, _class_names(row, rows, member), strict=True)]
+        for row in row_n.tolist()
+    ]
+
+
+def _class_names(row: int, rows: FoldRows, member: Member) -> list[str]:
+    found = [(task, int(rows.labels[task.name][row])) for task in member.space.tasks]
+    return [task.classes[i] if i >= 0 else "unknown" for task, i in found]
+
+
 def _captions(step: StepRows, rows: FoldRows, member: Member) -> list[list[str]]:
     """Name each image's class of every task, and its partner's with the partner's share."""
-
-    def names(row: int) -> list[str]:
-        found = [(task, int(rows.labels[task.name][row])) for task in member.space.tasks]
-        return [task.classes[i] if i >= 0 else "unknown" for task, i in found]
-
-    captions = []
-    for place, row in enumerate(step.rows.tolist()):
-        lines = [f"{task.name} {name}" for task, name in zip(member.space.tasks, names(row), strict=True)]
-        if step.mixes is not None and step.mixes.partner[place] >= 0:
-            others = names(int(step.mixes.partner[place]))
+    captions = class_captions(step.rows, rows, member)
+    if step.mixes is None:
+        return captions
+    for place, lines in enumerate(captions):
+        if step.mixes.partner[place] >= 0:
+            others = _class_names(int(step.mixes.partner[place]), rows, member)
             part = f"{1 - step.mixes.share[place]:.0%}"
-            lines = [f"{line}, {part} {other}" for line, other in zip(lines, others, strict=True)]
-        captions.append(lines)
+            lines[:] = [f"{line}, {part} {other}" for line, other in zip(lines, others, strict=True)]
     return captions
 
 
@@ -186,23 +196,29 @@ def finish_fold(
             mark_done(folder, meta.sha256)
         return
     if experiment.leaky:
-        _finish_leaky(folder, meta, accelerator)
+        finish_leaky(folder, meta, accelerator)
         return
     reader, execution = validation_reader(rows, cfg, accelerator), experiment.plans[member.task].infer
     predictor = checkpoint.load_predictor(folder.best)
     (prob,) = infer([predictor], reader, accelerator=accelerator, execution=execution)
-    if not accelerator.is_main_process:
-        return
+    if accelerator.is_main_process:
+        scores = save_scored_rows(experiment, member, k, rows, prob)
+        write_fold_summary(folder, scored_fold(meta.epoch, meta.soup, scores, among))
+        mark_done(folder, meta.sha256)
+
+
+def save_scored_rows(experiment: Experiment, member: Member, k: int, rows: FoldRows, prob_nJ: Floats) -> Scores:
+    """Commit the predictions of a fold's validation rows by its best weights, and return their scores."""
+    folder, cfg = experiment.fold_dir(member, k), member.cfg
+    meta = checkpoint.read_meta(folder.best)
     lineage = {"fold": k, "member": member.task, "weights": meta.sha256, "views": cfg.predict.views}
     lineage |= {"seed": cfg.seed} if len(experiment.seeds) > 1 else {}
     ids = experiment.manifest["id"].to_numpy()[rows.valid]
-    Predictions(ids, prob, member.space, lineage).save(folder.oof)
-    scores = score(prob, {n: rows.labels[n][rows.valid] for n in member.space.names}, member.space)
-    write_fold_summary(folder, scored_fold(meta.epoch, meta.soup, scores, among))
-    mark_done(folder, meta.sha256)
+    Predictions(ids, prob_nJ, member.space, lineage).save(folder.oof)
+    return score(prob_nJ, {n: rows.labels[n][rows.valid] for n in member.space.names}, member.space)
 
 
-def _finish_leaky(folder: FoldDir, meta: checkpoint.Meta, accelerator: Accelerator) -> None:
+def finish_leaky(folder: FoldDir, meta: checkpoint.Meta, accelerator: Accelerator) -> None:
     """Mark a fold as done without predictions or scores: its network may have trained on the fold's people."""
     if accelerator.is_main_process:
         write_fold_summary(folder, FoldSummary(best_epoch=meta.epoch, leaky=True))

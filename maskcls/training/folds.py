@@ -22,6 +22,7 @@ from maskcls.training.assemble import assemble
 from maskcls.training.epochs.epoch_selection import choose_weights, chosen_by_fewer, kept_epochs
 from maskcls.training.experiment import Experiment, Member
 from maskcls.training.fold import finish_fold, is_trained, train_fold
+from maskcls.training.heads.fit_networks import fit_networks
 from maskcls.training.side_by_side import train_side_by_side
 from maskcls.training.tracking.guard import Guard
 from maskcls.training.tracking.logs import NetworkLogs, RunLogs
@@ -38,7 +39,12 @@ def train_folds(
     refuse_differences("data or settings", read, accelerator, where=str(experiment.data))
     trackers = experiment.cfg.track if accelerator.is_main_process else ()
     with Guard(trackers, report) as guard, RunLogs(guard, experiment) as logs:
-        _train_networks(experiment, wanted, accelerator, report, guard)
+        if experiment.cfg.model.train == "heads":
+            fit_networks(experiment, wanted, accelerator, report)
+            for member, k in experiment.trainings(wanted):
+                log_trained(experiment, member, k, guard)
+        else:
+            _train_networks(experiment, wanted, accelerator, report, guard)
         if not accelerator.is_main_process:
             return None
         with report.busy("scoring the out-of-fold rows"):

@@ -10,7 +10,7 @@ from pathlib import Path
 import torch
 
 from maskcls.engine.compute.candidates import Workload
-from maskcls.engine.compute.choose import Choice, Listener, choose
+from maskcls.engine.compute.choose import Choice, Listener, choose, infer_execution
 from maskcls.engine.compute.explain import explain_choice
 from maskcls.engine.compute.plan import Plan
 from maskcls.engine.device import Accelerator
@@ -39,6 +39,10 @@ def with_plans(
     def decide() -> tuple[dict[str, Plan], float | None]:
         plans, expected_s = {}, 0.0
         for member in experiment.kinds:
+            if member.cfg.model.train == "heads":
+                plans[member.task] = _plan_of_heads(experiment, member, accelerator, report)
+                expected_s = math.nan
+                continue
             work = workload_of(experiment, member, wanted)
             choice = choose(
                 work,
@@ -58,6 +62,19 @@ def with_plans(
 
     plans, expected_s = decided_by_first(decide, accelerator)
     return replace(experiment, plans=plans, expected_s=expected_s)
+
+
+def _plan_of_heads(experiment: Experiment, member: Member, accelerator: Accelerator, report: Reporter) -> Plan:
+    """Return the plan of a network whose heads are fitted: one pass over all photos, and no training step."""
+    cfg, device = member.cfg, accelerator.device
+    network, _ = fresh_network(member, 0, 0)
+    images = len(experiment.manifest) * len(parse_views(cfg.predict.views))
+    work = Workload(
+        cfg.model.backbone, network, cfg.transforms.size, cfg.predict.batch_size, images=0, predicted=images, jobs=1
+    )
+    execution = infer_execution(work, cfg, device, listener=listener_of(report))
+    threads = torch.get_num_threads() if cfg.device.threads == "auto" else cfg.device.threads
+    return Plan(infer=execution, threads=threads)
 
 
 def measured_fold_seconds(work: Workload, choice: Choice) -> float:

@@ -26,6 +26,7 @@ RECIPES = [
 ]
 NAMES = [
     "faces_best",
+    "first_minutes",
     "joint",
     "multi",
     *(f"recipes/{name}" for name in RECIPES),
@@ -37,7 +38,7 @@ NAMES = [
 
 def test_the_shipped_configurations_are_the_written_ones() -> None:
     assert [path.relative_to(FOLDER).with_suffix("").as_posix() for path in SHIPPED] == NAMES
-    assert len(NAMES) == 13
+    assert len(NAMES) == 14
 
 
 @pytest.mark.parametrize("path", SHIPPED, ids=NAMES)

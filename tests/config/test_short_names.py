@@ -25,6 +25,8 @@ from maskcls.schema.options import keys_by_name
         ("kind=swa", "average.kind"),
         ("epoch_fraction=0.25", "sampler.epoch_fraction"),
         ("lr=1e-3", "optim.lr"),
+        ("heads=joint", "model.heads"),
+        ("train=heads", "model.train"),
     ],
 )
 def test_a_name_of_one_setting_is_completed(word: str, key: str) -> None:
@@ -34,7 +36,7 @@ def test_a_name_of_one_setting_is_completed(word: str, key: str) -> None:
 
 
 def test_every_name_means_itself_one_setting_or_nothing() -> None:
-    """A key of the configuration is never read as another; a name of several settings is none of them."""
+    """A key of the configuration is read as another for a word of that alone; a name of several is none of them."""
     counted = 0
     for name, keys in keys_by_name().items():
         found = whole_key(name, object())

@@ -6,14 +6,17 @@ from pathlib import Path
 from typing import get_args
 
 import pytest
+from option_values import BOUNDS, COMPANIONS
 from project import SHIPPED
 from tiny import train
 
 from maskcls import config
-from maskcls.config.unused_settings import CHANCES, KINDS, TRACKED, unused_in_training, unused_settings
+from maskcls.config.unused_settings import CHANCES, KINDS, OF_STEPS, TRACKED, unused_in_training, unused_settings
 from maskcls.schema import Config, TrackerName, TrackingConfig
 
 CHOSEN = [(decides, key, kinds) for decides, keys in KINDS.items() for key, kinds in keys.items()]
+LONGER = ["train.epochs=3"]
+STEPS = [f"{section}.{name}" for section, names in OF_STEPS.items() for name in names]
 DRAWN = [(chance, name) for chance, names in CHANCES.items() for name in names]
 
 
@@ -49,7 +52,7 @@ def test_a_setting_of_a_tracker_that_is_not_used_is_reported(name: str, users: t
 
 
 def test_how_many_rules_there_are() -> None:
-    assert (len(CHOSEN), len(DRAWN)) == (49, 15)
+    assert (len(CHOSEN), len(DRAWN), len(STEPS)) == (53, 15, 52)
 
 
 @pytest.mark.parametrize(("decides", "key", "kinds"), CHOSEN)
@@ -57,8 +60,26 @@ def test_a_setting_of_another_kind_is_reported(decides: str, key: str, kinds: tu
     assert set(kinds) < set(values_of(decides))
     for value in values_of(decides):
         expected = [] if value in kinds else [f"{key} has no effect: {decides} is {value}"]
-        more = ["train.epochs=3", "sampler.draw=weighted"] if decides == "mix.kind" else ["train.epochs=3"]
+        more = {"mix.kind": ["train.epochs=3", "sampler.draw=weighted"], "model.train": []}.get(decides, LONGER)
         assert unused(value_of(Config(), key), f"{decides}={value}", *more) == expected
+
+
+@pytest.mark.parametrize("key", STEPS)
+def test_a_setting_of_training_in_steps_is_reported_where_heads_are_fitted(key: str) -> None:
+    given = f"{key}={BOUNDS[key][0][0]}"
+    companions = [*COMPANIONS.get(key, ()), *(["train.epochs=1000000"] if key == "optim.freeze_epochs" else [])]
+    said = f"{key} has no effect: model.train is heads"
+    assert said in unused(given, "model.train=heads", *companions)
+    assert said not in unused(given, *companions)
+
+
+def test_losses_and_augmentation_are_reported_where_heads_are_fitted() -> None:
+    heads = "model.train=heads"
+    assert unused(heads, "loss.age=focal") == ["loss.age has no effect: model.train is heads"]
+    assert unused(heads, "transforms.hflip=0.2") == ["transforms.hflip has no effect: heads.augmented is 0"]
+    assert unused(heads, "transforms.hflip=0.2", "heads.augmented=1") == []
+    every_view = ["crop=[0.5, 0.5]", "size=[64, 64]", "crop_centre=[0.4, 0.5]", "mean=[0.5, 0.5, 0.5]"]
+    assert unused(heads, *(f"transforms.{word}" for word in every_view), "transforms.std=[0.2, 0.2, 0.2]") == []
 
 
 @pytest.mark.parametrize(("chance", "name"), DRAWN)

@@ -41,6 +41,9 @@ CONTRADICTIONS: dict[str, tuple[list[str], str]] = {
         "train.continue_epochs above 0 with predict.networks=continued",
     ),
     "leak of nothing": (["data.leaky=true"], "data.pseudo=FILE or data.synth=FILE where data.leaky=true"),
+    "heads go on": (["model.train=heads", "train.continue_epochs=1"], "train.continue_epochs=0 with model.train=heads"),
+    "heads of seeds": (["model.train=heads", "train.seeds=2"], "train.seeds=1 with model.train=heads"),
+    "heads over ages": (["model.train=heads", "age.spread=2"], "only age.drop of the section age with model.train"),
     "frozen": (["train.epochs=2", "optim.freeze_epochs=2"], "optim.freeze_epochs (2) below train.epochs (2)"),
     "f1 in pieces": (["loss.age=ce+f1", "train.accumulate=2"], "train.accumulate=1 with the f1 loss"),
     "f1 of mixtures": (["loss.all=f1", "mix.kind=cutmix"], "mix.kind=none or mix.partner=same with the f1 loss"),
@@ -134,6 +137,14 @@ def test_an_unknown_name_is_no_contradiction(override: str) -> None:
     assert both.offenders[1].startswith("settings: expected schedule.warmup_epochs (2.0) within")
 
 
+def test_a_share_of_the_covariance_is_at_most_1() -> None:
+    error = refused("model.train=heads", "heads.kind=lda", "heads.strength=1.5")
+    assert (error.got, error.expected) == ("1.5", "auto or a number up to 1 with heads.kind=lda")
+    assert str(error.where).endswith(": heads.strength")
+    assert load(None, ["model.train=heads", "heads.kind=lda", "heads.strength=1"])[0].heads.strength == 1
+    assert load(None, ["model.train=heads", "heads.kind=ridge", "heads.strength=1.5"])[0].heads.strength == 1.5
+
+
 def test_partners_of_no_class_are_refused() -> None:
     error = refused("mix.kind=mixup", "mix.partner_classes={age: []}")
     assert (error.got, error.expected) == ("[]", "one or more of <30, 30-59, >=60")
@@ -147,7 +158,7 @@ def test_a_network_of_one_task_reports_its_unknown_names() -> None:
 
 
 def test_all_contradictions_are_reported_at_once() -> None:
-    assert len(CONTRADICTIONS) == 40
+    assert len(CONTRADICTIONS) == 43
     assert len(UNKNOWN) == 12
     error = refused("train.epochs=1", "schedule.warmup_epochs=2", "train.batch_size=1", "train.accumulate=2")
     assert "schedule.warmup_epochs" in str(error.expected)

@@ -1,4 +1,4 @@
-"""The cache folder: its location, its packs, and their deletion."""
+"""The cache folder: its location, its packs and files of features, and their deletion."""
 
 from __future__ import annotations
 
@@ -17,7 +17,8 @@ from maskcls.files.file_locks import is_locked
 
 PIXELS, ROWS, ABOUT = "pixels.u8", "rows.bin", "pack.json"
 PART, LOCK = ".part", ".lock"  # an unfinished pack, and the lock of the process that makes or deletes it
-NAME = re.compile(r"([0-9a-f]{24})(\.part|\.lock)?")
+FEATURES = ".features"  # of photos from a backbone that is not trained, a file for each set
+NAME = re.compile(r"([0-9a-f]{24})(\.part|\.lock|\.features)?")
 
 
 @dataclass(frozen=True)
@@ -30,6 +31,15 @@ class PackInfo:
     size: tuple[int, int]
     root: str
     made: float
+    used: float
+
+
+@dataclass(frozen=True)
+class FeatureFile:
+    """A file of features; used: the time of its last use, in seconds."""
+
+    path: Path
+    bytes: int
     used: float
 
 
@@ -65,18 +75,29 @@ def packs(folder: Path) -> list[PackInfo]:
     return sorted(found, key=lambda pack: -pack.used)
 
 
+def feature_files(folder: Path) -> list[FeatureFile]:
+    """Return the files of features in a cache folder, the most recently used first."""
+    found = []
+    for path, kind in _ours(folder):
+        if kind == FEATURES:
+            with contextlib.suppress(OSError):  # it may have been deleted meanwhile
+                found.append(FeatureFile(path, path.stat().st_size, path.stat().st_mtime))
+    return sorted(found, key=lambda one: -one.used)
+
+
 def leftovers(folder: Path) -> list[Leftover]:
     """Return the files in a cache folder that no run can use, by name; without those of a running process."""
     return [
         Leftover(path, _bytes(path))
         for path, kind in _ours(folder)
+        if kind != FEATURES
         if (_is_alone(path) if kind == LOCK else kind == PART or read_info(path) is None)
         and not _is_held(path.with_suffix(""))
     ]
 
 
 def remove(path: Path) -> bool:
-    """Delete a pack or a leftover; returns False if a process is making it. Processes that read it are not affected.
+    """Delete a pack, a file of features or a leftover; returns False if a process is making it. Processes that read it are not affected.
 
     Raises ResourceError when it cannot be deleted.
     """
@@ -85,6 +106,8 @@ def remove(path: Path) -> bool:
         with locked(pack, wait=False):
             if path.is_dir():
                 shutil.rmtree(path)
+            elif path.suffix == FEATURES:
+                path.unlink(missing_ok=True)
             if _is_alone(lock := pack.with_suffix(LOCK)):
                 lock.unlink()
     except BlockingIOError:
@@ -103,7 +126,13 @@ def _ours(folder: Path) -> list[tuple[Path, str]]:
     """Return the packs and the files beside them, each with its suffix; other files in the folder are ignored."""
     names = sorted(path.name for path in folder.iterdir()) if folder.is_dir() else []
     found = [(folder / match[0], match[2] or "") for match in map(NAME.fullmatch, names) if match]
-    return [(path, kind) for path, kind in found if (_is_lock(path) if kind == LOCK else _is_pack(path))]
+    return [(path, kind) for path, kind in found if _is_of(path, kind)]
+
+
+def _is_of(path: Path, kind: str) -> bool:
+    if kind == FEATURES:
+        return path.is_file()
+    return _is_lock(path) if kind == LOCK else _is_pack(path)
 
 
 def _is_lock(path: Path) -> bool:

@@ -7,7 +7,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from maskcls.data.photos.cache_folder import Leftover, PackInfo
+from maskcls.data.photos.cache_folder import FeatureFile, Leftover, PackInfo
 from maskcls.errors import visible
 from maskcls.show.terminal.json_output import print_json
 from maskcls.show.terminal.text import plural, say, show_whole
@@ -16,22 +16,25 @@ from maskcls.show.terminal.units import size
 if TYPE_CHECKING:
     from rich.table import Table
 
+FEATURES = "features of photos, of a backbone that is not trained"
 BROKEN = "broken, or left by a build that was killed"
 
 
 @dataclass(frozen=True)
 class CacheList:
-    """What the cache folder holds: packs, and files that no run can use."""
+    """What the cache folder holds: packs, files that no run can use, and files of features."""
 
     folder: Path
     packs: tuple[PackInfo, ...]
     leftovers: tuple[Leftover, ...]
+    features: tuple[FeatureFile, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
         """Return plain data."""
         packs = [asdict(pack) | {"folder": str(pack.folder), "broken": False} for pack in self.packs]
         broken = [{"folder": str(one.path), "bytes": one.bytes, "broken": True} for one in self.leftovers]
-        return {"folder": str(self.folder), "packs": [*packs, *broken]}
+        features = [asdict(one) | {"path": str(one.path)} for one in self.features]
+        return {"folder": str(self.folder), "packs": [*packs, *broken], "features": features}
 
 
 def print_packs(found: CacheList, *, json: bool = False) -> None:
@@ -43,6 +46,9 @@ def print_packs(found: CacheList, *, json: bool = False) -> None:
         show_whole(_table(found.packs))  # paths are kept whole, to be copied
         say()
     say(f"{found.folder}: {plural(len(found.packs), 'pack')}, {size(sum(pack.bytes for pack in found.packs))}")
+    if found.features:
+        total = size(sum(one.bytes for one in found.features))
+        say(f"{FEATURES}: {plural(len(found.features), 'file')}, {total}")
     for one in found.leftovers:
         say(f"{BROKEN}: {one.path.name}  {size(one.bytes)}")
 

@@ -21,7 +21,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from maskcls.labels import Bools, Floats, Ints, LabelSpace
-from maskcls.synth.embedded.linear_fit import fit_heads, head_probabilities
+from maskcls.nn.fitting.fitted_head import head_probabilities
+from maskcls.nn.fitting.logistic import fit_heads
 
 COMPONENTS = 64
 STRENGTH = 0.03  # of the penalty on the components, in units of their deviations

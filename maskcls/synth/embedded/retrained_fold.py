@@ -21,6 +21,8 @@ from maskcls.engine.infer import Predictor, infer
 from maskcls.errors import UsageError
 from maskcls.files import RUN_FILE
 from maskcls.labels import Ints, LabelSpace, Task
+from maskcls.nn.fitting.fitted_head import FittedHead
+from maskcls.nn.fitting.logistic import STRENGTH, fit_heads
 from maskcls.nn.heads import JOINT, plain_heads
 from maskcls.results.predictions import Predictions
 from maskcls.rundir import RunDir
@@ -29,7 +31,6 @@ from maskcls.schema import Config
 from maskcls.show.terminal.progress import Reporter
 from maskcls.synth.embedded.example_counts import example_counts
 from maskcls.synth.embedded.frozen_features import FeatureRows, feature_rows, open_extractor
-from maskcls.synth.embedded.linear_fit import STRENGTH, FittedHead, fit_heads
 from maskcls.synth.embedded.smote import Interpolated, interpolate
 from maskcls.synth.loop.synth_rows import rarest_class
 from maskcls.training.experiment import Experiment, Member

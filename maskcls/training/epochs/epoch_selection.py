@@ -47,7 +47,9 @@ def choose_weights(
 
 def kept_epochs(experiment: Experiment, member: Member) -> int:
     """Return of how many last epochs the weights are kept until one is chosen; 0: the last epoch is used."""
-    return 0 if experiment.leaky or member.cfg.train.select == "last" else member.cfg.train.keep_epochs
+    fitted = member.cfg.model.train == "heads"  # without epochs
+    last = experiment.leaky or fitted or member.cfg.train.select == "last"
+    return 0 if last else member.cfg.train.keep_epochs
 
 
 def chosen_by_fewer(experiment: Experiment, member: Member, folds: Sequence[int]) -> list[int]:

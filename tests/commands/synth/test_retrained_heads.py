@@ -23,6 +23,8 @@ from maskcls.data.drawn.faces import make_faces
 from maskcls.engine.checkpoint import load_predictor, read_meta
 from maskcls.errors import BusyError, DataError, ResultError, UsageError, WeightsError
 from maskcls.labels import CONTEST
+from maskcls.nn.fitting.fitted_head import head_probabilities
+from maskcls.nn.fitting.logistic import STRENGTH, fit_heads
 from maskcls.results.comparison.difference import paired_difference
 from maskcls.results.predictions import Predictions
 from maskcls.results.scores.metrics import confusion, macro_f1
@@ -33,7 +35,6 @@ from maskcls.runs.integrity.run_checks import run_checks
 from maskcls.schema import Config
 from maskcls.show.terminal.progress import Reporter
 from maskcls.synth.embedded.frozen_features import fold_features
-from maskcls.synth.embedded.linear_fit import STRENGTH, fit_heads, head_probabilities
 from maskcls.synth.embedded.retrained_fold import fit_rows, refuse_other_heads
 from maskcls.synth.embedded.smote import interpolate
 from maskcls.training.stored_experiment import open_experiment

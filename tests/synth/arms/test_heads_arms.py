@@ -10,6 +10,8 @@ import numpy as np
 import pytest
 
 from maskcls.labels import Bools, LabelSpace, Task
+from maskcls.nn.fitting.fitted_head import head_probabilities
+from maskcls.nn.fitting.logistic import fit_heads
 from maskcls.results.synth.verdict import arms_verdict
 from maskcls.synth.arms import heads_arms
 from maskcls.synth.arms.heads_arms import (
@@ -22,7 +24,6 @@ from maskcls.synth.arms.heads_arms import (
     oversampling,
     people_weights,
 )
-from maskcls.synth.embedded.linear_fit import fit_heads, head_probabilities
 
 SPACE = LabelSpace((Task("age", ("young", "old")), Task("hat", ("no", "yes"))))
 RARE = np.array([False, False, True, True])

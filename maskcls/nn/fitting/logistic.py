@@ -9,12 +9,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
 from maskcls.errors import DataError
 from maskcls.labels import Floats, Ints, LabelSpace
-
-Wide = NDArray[np.float64]
+from maskcls.nn.fitting.fitted_head import FittedHead, Wide, WideHead
+from maskcls.nn.fitting.standardised import Standardised, standardised
 
 STRENGTH = 1e-3  # of the penalty where nothing else is asked for; 1 / (C * N) of scikit-learn
 MOST_STEPS = 5_000
@@ -23,15 +22,6 @@ MOST_STEPS = 5_000
 TOLERANCE = 2e-5
 CONVERGED = 1e-4  # the largest such gradient of a fit that ended because the loss no longer falls in double precision
 CURVATURE = 0.25  # of the cross-entropy along a logit, as guessed for the scaling; at most 1 / 2 (Boehning 1992)
-BELOW = 30.0  # logit of a class without rows, below the mean bias of the others
-
-
-@dataclass(frozen=True)
-class FittedHead:
-    """A linear layer: logits (N, C) are feature_ND @ weight_CD.T + bias_C. Both are float32."""
-
-    weight_CD: Floats
-    bias_C: Floats
 
 
 def fit_heads(
@@ -62,7 +52,9 @@ def fit_heads(
     assert np.isfinite(feature_ND).all()
     assert (np.asarray(weight_N) >= 0).all()
     heads: dict[str, FittedHead] = {}
-    scaled: dict[bytes, _Scaled] = {}  # by the rows: those of several tasks are usually the same
+    known: dict[
+        bytes, tuple[Standardised, CurvedFeatures]
+    ] = {}  # by the rows: those of several tasks are usually the same
     for task in space.tasks:
         rows = np.flatnonzero((labels[task.name] >= 0) & (np.asarray(weight_N) > 0))
         if not len(rows):
@@ -72,10 +64,13 @@ def fit_heads(
                 fix="label some photos, or leave the task out of `tasks`",
             )
         key = rows.tobytes()
-        if key not in scaled:
-            scaled[key] = _scaled(np.asarray(feature_ND, dtype=np.float64)[rows], strength)
+        if key not in known:
+            standard = standardised(np.asarray(feature_ND, dtype=np.float64)[rows])
+            known[key] = standard, curved(standard.feature_ND, strength)
+        standard, features = known[key]
         share_n = row_shares(labels[task.name][rows], np.asarray(weight_N, dtype=np.float64)[rows], balanced=balanced)
-        heads[task.name] = _fit(scaled[key], labels[task.name][rows], share_n, len(task.classes), strength)
+        head = fit_logistic(features, labels[task.name][rows], share_n, strength)
+        heads[task.name] = head.for_raw(standard.mean_D, standard.deviation_D, len(task.classes))
     return heads
 
 
@@ -95,62 +90,71 @@ def row_shares(label_N: Ints, weight_N: Wide, *, balanced: bool) -> Wide:
 
 
 @dataclass(frozen=True)
-class _Scaled:
-    """Standardised features, and the same in directions and scales in which the loss is about equally curved.
+class CurvedFeatures:
+    """Standardised features in directions and scales in which the loss is about equally curved.
 
-    standard_ND    features with mean 0 and standard deviation 1: (features - mean_D) / deviation_D.
-    direction_DD   columns: the directions; scale_D: what each is divided by. 1 / scale_D of the weights are fitted.
+    turned_ND     standardised features @ direction_DD / scale_D.
+    direction_DD  columns: the directions; scale_D: what each is divided by. 1 / scale_D of the weights are fitted.
     """
 
-    standard_ND: Wide
-    mean_D: Wide
-    deviation_D: Wide
+    turned_ND: Wide
     direction_DD: Wide
     scale_D: Wide
 
+    def at(self, rows: Ints) -> CurvedFeatures:
+        """Return some of the rows, in the same directions."""
+        return CurvedFeatures(self.turned_ND[rows], self.direction_DD, self.scale_D)
 
-def _scaled(feature_ND: Wide, strength: float) -> _Scaled:
-    mean_D, deviation_D = feature_ND.mean(axis=0), feature_ND.std(axis=0)
-    # A feature that does not vary says nothing: standardised it is 0 in every row, and its weight stays 0.
-    deviation_D = np.where(deviation_D > 1e-12 * np.maximum(1, np.abs(mean_D)), deviation_D, np.inf)
-    standard_ND = (feature_ND - mean_D) / deviation_D
+
+def curved(standard_ND: Wide, strength: float) -> CurvedFeatures:
+    """Return the directions and scales of standardised features for a penalty of about this strength."""
     variance_D, direction_DD = np.linalg.eigh(standard_ND.T @ standard_ND / len(standard_ND))
     scale_D = np.sqrt(CURVATURE * np.maximum(variance_D, 0) + strength)
-    return _Scaled(standard_ND, mean_D, deviation_D, direction_DD, scale_D)
+    return CurvedFeatures(standard_ND @ direction_DD / scale_D, direction_DD, scale_D)
 
 
-def _fit(scaled: _Scaled, label_N: Ints, share_N: Wide, classes: int, strength: float) -> FittedHead:
+def fit_logistic(
+    features: CurvedFeatures,
+    label_N: Ints,
+    share_N: Wide,
+    strength: float,
+    *,
+    start: WideHead | None = None,
+    tolerance: float = TOLERANCE,
+) -> WideHead:
+    """Return the head of standardised features with the lowest loss, see `fit_heads`.
+
+    features   of the rows. strength: those that `curved` got, or about.
+    share_N    the share of each row in the loss; they sum to 1.
+    start      a head of the same rows, where the fit begins; None: at 0.
+    tolerance  of the gradient, at which it ends.
+    """
     from scipy.optimize import minimize  # a second to import
 
-    features = scaled.standard_ND.shape[1]
+    width = features.turned_ND.shape[1]
     present, index_N = np.unique(label_N, return_inverse=True)
-    weight_CD, bias_C = np.zeros((classes, features)), np.full(classes, -BELOW)
     if len(present) == 1:
-        bias_C[present] = 0
-        return FittedHead(weight_CD.astype(np.float32), bias_C.astype(np.float32))
+        return WideHead(present, np.zeros((1, width)), np.zeros(1))
     # Features of a network are so correlated that L-BFGS takes thousands of steps with them, and hundreds with these.
-    turned_ND = scaled.standard_ND @ scaled.direction_DD / scaled.scale_D
-    penalty_D = strength / scaled.scale_D**2
+    turned_ND = features.turned_ND
+    penalty_D = strength / features.scale_D**2
 
     def loss(flat: Wide) -> tuple[float, Wide]:
-        turned_PD, bias_P = flat[: -len(present)].reshape(len(present), features), flat[-len(present) :]
+        turned_PD, bias_P = flat[: -len(present)].reshape(len(present), width), flat[-len(present) :]
         value, slope_PD, slope_P = _cross_entropy(turned_ND, index_N, share_N, turned_PD, bias_P)
         value += 0.5 * float((penalty_D * turned_PD**2).sum())
         return value, np.concatenate([(slope_PD + penalty_D * turned_PD).reshape(-1), slope_P])
 
-    options = {"maxiter": MOST_STEPS, "maxfun": 2 * MOST_STEPS, "gtol": TOLERANCE, "ftol": 0.0, "maxcor": 20}
-    start = np.zeros(len(present) * (features + 1))
-    ended = minimize(loss, start, jac=True, method="L-BFGS-B", options=options)
+    options = {"maxiter": MOST_STEPS, "maxfun": 2 * MOST_STEPS, "gtol": tolerance, "ftol": 0.0, "maxcor": 20}
+    begin = np.zeros(len(present) * (width + 1))
+    if start is not None:
+        begin = np.concatenate([(start.weight_PD @ features.direction_DD * features.scale_D).reshape(-1), start.bias_P])
+    ended = minimize(loss, begin, jac=True, method="L-BFGS-B", options=options)
     found: Wide = ended.x
-    bias_P = found[-len(present) :]
-    turned_PD = found[: -len(present)].reshape(len(present), features)
-    weight_PD = (turned_PD / scaled.scale_D) @ scaled.direction_DD.T
     largest = float(np.abs(ended.jac).max())
-    assert largest < CONVERGED, f"the fit of a head has not converged: gradient {largest:.1e}"
-    weight_CD[present] = weight_PD / scaled.deviation_D
-    bias_C[present] = bias_P - weight_CD[present] @ scaled.mean_D
-    bias_C[np.setdiff1d(np.arange(classes), present)] = bias_P.mean() - BELOW
-    return FittedHead(weight_CD.astype(np.float32), bias_C.astype(np.float32))
+    assert largest < max(CONVERGED, tolerance), f"the fit of a head has not converged: gradient {largest:.1e}"
+    turned_PD = found[: -len(present)].reshape(len(present), width)
+    return WideHead(present, (turned_PD / features.scale_D) @ features.direction_DD.T, found[-len(present) :])
 
 
 def _cross_entropy(
@@ -167,14 +171,3 @@ def _cross_entropy(
     prob_NC[rows, label_N] -= 1
     prob_NC *= share_N[:, None]
     return value, prob_NC.T @ feature_ND, prob_NC.sum(axis=0)
-
-
-def head_probabilities(heads: Mapping[str, FittedHead], feature_ND: Floats, space: LabelSpace) -> Floats:
-    """Return joint probabilities (N, J) float32, the product of the tasks' softmaxes; rows sum to 1."""
-    prob = {}
-    for name in space.names:
-        head = heads[name]
-        logit_NC = feature_ND.astype(np.float64) @ head.weight_CD.T.astype(np.float64) + head.bias_C
-        prob_NC = np.exp(logit_NC - logit_NC.max(axis=1, keepdims=True))
-        prob[name] = prob_NC / prob_NC.sum(axis=1, keepdims=True)
-    return space.compose(prob)

@@ -10,7 +10,8 @@ from sklearn.preprocessing import StandardScaler
 
 from maskcls.errors import DataError
 from maskcls.labels import LabelSpace, Task
-from maskcls.synth.embedded.linear_fit import FittedHead, fit_heads, head_probabilities, row_shares
+from maskcls.nn.fitting.fitted_head import FittedHead, head_probabilities
+from maskcls.nn.fitting.logistic import fit_heads, row_shares
 
 SPACE = LabelSpace((Task("colour", ("red", "green", "blue")), Task("big", ("no", "yes"))))
 ROWS, FEATURES, STRENGTH = 90, 6, 0.02

@@ -1,0 +1,1 @@
+"""Networks whose backbone is not trained: features once for all folds, and heads fitted on them."""

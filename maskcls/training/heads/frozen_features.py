@@ -1,0 +1,151 @@
+"""Features of all photos of an experiment from a backbone that is not trained: computed once, for all folds.
+
+N rows of the manifest, V views, D features.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import os
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+
+import maskcls
+from maskcls.data.photos.cache_folder import FEATURES as ENDING
+from maskcls.data.photos.cache_folder import cache_folder
+from maskcls.engine.checkpoint import load_state, save_state
+from maskcls.engine.device import Accelerator, worker_count
+from maskcls.engine.features import view_features
+from maskcls.engine.infer import Predictor, open_reader
+from maskcls.errors import MaskclsError, ResourceError
+from maskcls.labels import Floats
+from maskcls.nn.network import Network
+from maskcls.show.terminal.progress import Reporter
+from maskcls.training.experiment import Experiment, Member, view_spec
+from maskcls.training.plans import fresh_network
+from maskcls.viewnames import parse_views
+
+FORMAT = 1  # of the stored features
+FEATURES = "features"  # the tensor's name in the file
+
+
+@dataclass(frozen=True)
+class FrozenFeatures:
+    """Features of all rows.
+
+    network     the network they are from, whose heads are not fitted yet.
+    eval_VND    float32, of the views of predict.views; more_AND: of the augmented views, A may be 0.
+    """
+
+    network: Network
+    eval_VND: Floats
+    more_AND: Floats
+
+    @property
+    def all_views(self) -> Floats:
+        """The features that heads are fitted on, (V + A, N, D)."""
+        return np.concatenate([self.eval_VND, self.more_AND]) if len(self.more_AND) else self.eval_VND
+
+
+def frozen_features(
+    experiment: Experiment, member: Member, accelerator: Accelerator, report: Reporter
+) -> FrozenFeatures:
+    """Return the features of all rows of an experiment for one of its networks.
+
+    They are kept in the cache folder, unless data.cache=off, under a name that everything they depend on is part of: a
+    run that is continued, and other runs with the same backbone and photos, find them there. A damaged file is made
+    again.
+    """
+    network, _ = fresh_network(member, member.cfg.seed, 0)
+    place = _place(experiment, member, network, accelerator)
+    stored = _read(place) if place is not None else None
+    if stored is None:
+        stored = _computed(experiment, member, network, accelerator, report)
+        if place is not None:
+            _keep(place, stored, report)
+    views = len(parse_views(member.cfg.predict.views))
+    return FrozenFeatures(network.eval(), stored[:views], stored[views:])
+
+
+def _computed(
+    experiment: Experiment, member: Member, network: Network, accelerator: Accelerator, report: Reporter
+) -> Floats:
+    cfg, execution = member.cfg, experiment.plans[member.task].infer
+    predictor = Predictor(network.eval(), member.space, view_spec(cfg))
+    photos, row_N = experiment.rows(member, 0).photos, np.arange(len(experiment.manifest))
+    passes, done = [(cfg.predict.views, -1), *(("none", epoch) for epoch in range(cfg.heads.augmented))], 0
+    found = []
+    for views, epoch in passes:
+
+        def count(images: int) -> None:
+            nonlocal done
+            done += images
+            report.images("computing features", done, len(row_N) * len(passes))
+
+        reader = open_reader(
+            photos,
+            row_N,
+            accelerator=accelerator,
+            views=views,
+            batch_size=cfg.predict.batch_size,
+            workers=worker_count(cfg.device, accelerator, cached=bool(photos.cached)),
+            epoch=epoch,
+        )
+        found.append(view_features(predictor, reader, accelerator=accelerator, execution=execution, on_images=count))
+    return np.concatenate(found)
+
+
+def _place(experiment: Experiment, member: Member, network: Network, accelerator: Accelerator) -> Path | None:
+    """Return the file of these features; None where they are not stored."""
+    cfg, photos = member.cfg, experiment.photos
+    if cfg.data.cache == "off" or photos is None:
+        return None
+    digest, ids = hashlib.sha256(), experiment.manifest["id"].tolist()
+    about = {
+        "format": FORMAT,
+        "maskcls": maskcls.__version__,
+        "torch": torch.__version__,
+        "device": [str(accelerator.device.type), torch.backends.cpu.get_cpu_capability()],
+        "backbone": cfg.model.backbone,
+        "view": asdict(view_spec(cfg)),
+        "views": cfg.predict.views,
+        "augmented": [cfg.heads.augmented, cfg.seed if cfg.heads.augmented else 0],
+        "batch": cfg.predict.batch_size,
+        "execution": asdict(experiment.plans[member.task].infer),
+        "ids": ids,
+    }
+    digest.update(json.dumps(about, sort_keys=True).encode())
+    digest.update(photos.of(ids).digest_ND.tobytes())
+    for name, tensor in network.trunk.state_dict().items():
+        digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
+        digest.update(tensor.contiguous().flatten().view(torch.uint8).numpy().tobytes())
+    try:
+        return cache_folder() / f"{digest.hexdigest()[:24]}{ENDING}"
+    except ResourceError:
+        return None
+
+
+def _read(place: Path) -> Floats | None:
+    if not place.is_file():
+        return None
+    try:
+        tensors, _ = load_state(place)
+    except MaskclsError:  # damaged, or deleted meanwhile: the features are computed again
+        return None
+    with contextlib.suppress(OSError):
+        os.utime(place)  # the time of use, by which `data cache prune` keeps it
+    found: Floats = tensors[FEATURES].numpy()
+    return found
+
+
+def _keep(place: Path, feature_VND: Floats, report: Reporter) -> None:
+    try:
+        place.parent.mkdir(parents=True, exist_ok=True)
+        save_state(place, {FEATURES: torch.from_numpy(feature_VND)}, {})
+    except (OSError, MaskclsError) as error:
+        report.note(f"the features are not kept for other runs: {error}")
