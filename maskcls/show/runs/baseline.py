@@ -1,4 +1,4 @@
-"""What training a network adds to heads on its frozen backbone, in words."""
+"""What a training adds to heads on the frozen backbone, in words."""
 
 from __future__ import annotations
 
