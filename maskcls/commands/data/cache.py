@@ -29,5 +29,5 @@ def prune_cache(*, days: float, yes: bool) -> PruneResult:
     for path, size, what in found:
         kept_because = "" if not yes or remove(path) else "another process is building it"
         parts.append(Deletion(path.name, what, size, kept_because))
-    total = sum(pack.bytes for pack in every) + sum(one.bytes for one in (*left, *features))
+    total = sum(pack.bytes for pack in every) + sum(one.bytes for one in left) + sum(one.bytes for one in features)
     return PruneResult(tuple(parts), {}, total, None, deleted=yes)
