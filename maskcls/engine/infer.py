@@ -131,8 +131,11 @@ def infer_prepared(
     heads = {id(group[0].network): [predictor.network for predictor in group] for group in groups}
 
     def call(network: Network, images: Tensor) -> Logits:
-        feature_BF = network.trunk(images)
-        return [one.of_features(feature_BF) for one in heads[id(network)]]
+        together = heads[id(network)]
+        if len(together) == 1:
+            return [network(images)]
+        feature_BF = network.drop(network.trunk(images))
+        return [one.of_features(feature_BF) for one in together]
 
     ordered = [predictor for group in groups for predictor in group]
     found = [

@@ -97,8 +97,8 @@ def test_all_faults_are_reported_at_once_each_with_its_place(yaml_file: Callable
     assert alone.offenders == (
         'optim.lr: expected a number, got "fast"',
         "optim.clip_norm: expected more than 0.0 or null, got 0",
-        "zzz: expected one of age, average, balance, data, device, folds, loss, mix, model, optim, predict, sampler, "
-        "schedule, seed, separate, synth, tasks, track, tracking, train, transforms, got an unknown key",
+        "zzz: expected one of age, average, balance, data, device, folds, heads, loss, mix, model, optim, predict, "
+        "sampler, schedule, seed, separate, synth, tasks, track, tracking, train, transforms, got an unknown key",
     )
     both = refused("model.drop=1", "optim.clip_norm=-1", path=path)
     assert both.what == "4 settings are wrong"

@@ -7,6 +7,8 @@ import os
 import shutil
 import subprocess
 import sys
+import time
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -17,6 +19,7 @@ from interrupted import Moments, ending
 from tiny import hashes, log_lines, outcome, resume, tiny, train
 
 from maskcls.cli import run_app
+from maskcls.commands.data.cache import list_packs, prune_cache
 from maskcls.data.photos.cache_folder import cache_folder
 from maskcls.engine.checkpoint import load_predictor
 from maskcls.engine.compute.plan import Execution
@@ -24,6 +27,7 @@ from maskcls.engine.device import start
 from maskcls.engine.fit import validation_reader
 from maskcls.engine.infer import infer
 from maskcls.errors import Exit, ResultError, UsageError
+from maskcls.jobs.farm import next_jobs
 from maskcls.results.predictions import Predictions
 from maskcls.rundir import RunDir
 from maskcls.training.heads import fit_networks as fitting
@@ -218,3 +222,22 @@ def test_a_matrix_product_takes_one_thread_while_heads_are_fitted() -> None:
     found = subprocess.run([sys.executable, "-c", code], env=env, capture_output=True, text=True, check=True).stdout
     assert len(json.loads(found)) >= 2
     assert set(json.loads(found)) == {1}
+
+
+def test_one_job_fits_the_heads_of_all_folds(whole: Path) -> None:
+    experiment, env = open_experiment(RunDir(whole))
+    (only,) = next_jobs(replace(experiment, run=RunDir(whole.parent / "none")), env.folds)
+    assert (only.job.kind, only.job.title) == ("finish", "fitting the heads")
+
+
+def test_features_are_listed_and_deleted(whole: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MASKCLS_CACHE", str(tmp_path))
+    old, new = tmp_path / f"{'a' * 24}.features", tmp_path / f"{'b' * 24}.features"
+    for file, seconds in ((old, 1000.0), (new, time.time())):
+        file.write_bytes(b"x" * 10)
+        os.utime(file, (seconds, seconds))
+    assert [one.path for one in list_packs().features] == [new, old]
+    assert list_packs().leftovers == ()
+    assert [part.name for part in prune_cache(days=30, yes=False).parts] == [old.name]
+    assert prune_cache(days=30, yes=True).parts[0].bytes == 10
+    assert [one.path for one in list_packs().features] == [new]
