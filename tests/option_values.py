@@ -288,8 +288,8 @@ BOUNDS: dict[str, tuple[list[str], list[str]]] = {
     "train.fold_jobs": (["1", "64", "auto"], ["0", "65", "1.0", "true", "all", "null"]),
     "train.report": (["true", "false"], ["0", "1.0", "null", "later"]),
     "predict.views": (
-        ["none", "hflip", "zoom", "hflip_zoom", "hflip_zooms", "shifts", "plain+up", "zoomed_70+flip_zoomed_80"],
-        ["hflp", "null", "1", "up+up", "zoomed_60"],
+        ["none", "hflip", "zoom", "hflip_zoom", "hflip_zooms", "shifts", "plain+up", "geometric:hflip", "geometric:up"],
+        ["hflp", "null", "1", "up+up", "zoomed_60", "geometric:", "geometric"],
     ),
     "predict.batch_size": COUNT,
     "synth.kind": (["smote", "oversample", "dcgan", "wgan-gp", "cyclegan"], ["gan", "wgan_gp", "SMOTE", "null"]),

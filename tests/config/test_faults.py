@@ -25,7 +25,7 @@ from maskcls.schema import Config
 VIEWS = (
     "one of none, hflip, zoom, hflip_zoom, hflip_zooms, shifts, or different ones of "
     "none, flip, zoomed, flip_zoomed, zoomed_80, flip_zoomed_80, zoomed_70, flip_zoomed_70, up, down, left, right "
-    "joined by +"
+    "joined by +, with or without geometric: before it"
 )
 
 

@@ -16,6 +16,8 @@ from typing import Any
 import numpy as np
 import pytest
 from interrupted import Moments, ending
+from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
+from sklearn.preprocessing import StandardScaler
 from tiny import hashes, log_lines, outcome, resume, tiny, train
 
 from maskcls.cli import run_app
@@ -30,6 +32,7 @@ from maskcls.errors import Exit, ResultError, UsageError
 from maskcls.jobs.farm import next_jobs
 from maskcls.results.predictions import Predictions
 from maskcls.rundir import RunDir
+from maskcls.show.terminal.progress import Reporter
 from maskcls.training.heads import fit_networks as fitting
 from maskcls.training.heads import frozen_features as freezing
 from maskcls.training.stored_experiment import open_experiment
@@ -164,6 +167,37 @@ def test_separate_heads_on_one_backbone_share_its_features(
     assert len(feature_files()) == 1
     assert train(drawn, tmp_path / "run", *WORDS, weights, "model.heads=separate", "--folds", "0") == 0
     assert len(feature_files()) == 2
+
+
+def test_with_a_geometric_mean_heads_are_fitted_on_mean_features(drawn: Path, whole: Path, tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    assert train(drawn, run, *WORDS, "predict.views=geometric:hflip", "heads.strength=0.3") == 0
+    experiment, env = open_experiment(RunDir(run))
+    (member,), accelerator = experiment.members, start(experiment.cfg.device)
+    features = freezing.frozen_features(experiment, member, accelerator, Reporter())
+    assert [features.eval_VND.shape[0], features.all_views.shape[0]] == [2, 1]
+    mean_ND = features.eval_VND.astype(np.float64).mean(axis=0)
+    np.testing.assert_allclose(features.all_views[0], mean_ND, rtol=1e-6)
+    for k in env.folds:
+        rows = experiment.rows(member, k)
+        stored = Predictions.load(experiment.fold_dir(member, k).oof)
+        for task in experiment.cfg.space.tasks:
+            label_n = rows.labels[task.name][rows.train]
+            other = LinearDiscriminantAnalysis(solver="lsqr", shrinkage=0.3)
+            standard = StandardScaler().fit(mean_ND[rows.train])
+            other.fit(standard.transform(mean_ND[rows.train]), label_n)
+            logit_nC = other.decision_function(standard.transform(mean_ND[rows.valid]))
+            if len(task.classes) > 2:  # the scale was fitted, and does not change the order of two photos' margins
+                logit_nC -= logit_nC.mean(axis=1, keepdims=True)
+                margin_n = logit_nC[:, 0] - logit_nC[:, 1]
+                prob_nC = experiment.cfg.space.marginals(stored.prob)[task.name].astype(np.float64)
+                mine_n = np.log(prob_nC[:, 0]) - np.log(prob_nC[:, 1])
+            else:
+                margin_n = logit_nC
+                prob_nC = experiment.cfg.space.marginals(stored.prob)[task.name].astype(np.float64)
+                mine_n = np.log(prob_nC[:, 1]) - np.log(prob_nC[:, 0])
+            assert np.corrcoef(margin_n, mine_n)[0, 1] > 0.9999, task.name
+    assert outcome(run)["oof.npz"] != outcome(whole)["oof.npz"]
 
 
 def test_augmented_views_change_the_heads(drawn: Path, whole: Path, tmp_path: Path) -> None:
