@@ -123,6 +123,11 @@ class FoldDir:
         return self.path / "balanced_heads.npz"
 
     @property
+    def frozen_heads(self) -> Path:
+        """The same by heads that were fitted on the backbone as it was before the training, for train.baseline."""
+        return self.path / "frozen_heads.npz"
+
+    @property
     def summary(self) -> Path:
         """Scores of the best weights."""
         return self.path / "summary.json"

@@ -1,11 +1,17 @@
 """Test-time views by name: a set such as `hflip`, or single views joined by `+`, such as `none+flip+up`.
 
-Plain data: `engine.tta` draws them.
+`geometric:` before either says how their probabilities are averaged. Plain data: `engine.tta` draws the views.
 """
 
 from __future__ import annotations
 
+from typing import Literal
+
 from maskcls.errors import nearest
+
+ViewMean = Literal["arithmetic", "geometric"]
+
+GEOMETRIC = "geometric:"
 
 SINGLE = (
     *("none", "flip", "zoomed", "flip_zoomed", "zoomed_80", "flip_zoomed_80", "zoomed_70", "flip_zoomed_70"),
@@ -31,15 +37,24 @@ def current_name(text: str) -> str:
     return "+".join(OLDER.get(part, part) for part in text.split("+"))
 
 
+def view_mean(text: str) -> ViewMean:
+    """Return how the probabilities of the views of a name are averaged.
+
+    >>> view_mean("hflip"), view_mean("geometric:hflip")
+    ('arithmetic', 'geometric')
+    """
+    return "geometric" if text.startswith(GEOMETRIC) else "arithmetic"
+
+
 def parse_views(text: str) -> tuple[str, ...]:
     """Return the single views a name stands for; ValueError, in words that follow "expected", for any other text.
 
     An older spelling stands for the same views.
 
-    >>> parse_views("hflip"), parse_views("none+up")
+    >>> parse_views("hflip"), parse_views("geometric:none+up")
     (('none', 'flip'), ('none', 'up'))
     """
-    name = current_name(text)
+    name = current_name(text.removeprefix(GEOMETRIC))
     if name in SETS:
         return SETS[name]
     names = tuple(name.split("+"))
@@ -47,7 +62,10 @@ def parse_views(text: str) -> tuple[str, ...]:
     if not strange and len(set(names)) == len(names):
         return names
     hint = f" ({_hint(strange[0])})" if strange else ""
-    raise ValueError(f"one of {', '.join(SETS)}, or different ones of {', '.join(SINGLE)} joined by +{hint}")
+    raise ValueError(
+        f"one of {', '.join(SETS)}, or different ones of {', '.join(SINGLE)} joined by +, with or "
+        f"without {GEOMETRIC} before it{hint}"
+    )
 
 
 def _hint(part: str) -> str:

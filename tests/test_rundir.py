@@ -67,6 +67,7 @@ def test_every_file_of_a_fold_has_the_written_name() -> None:
         "oof": "r/fold3/oof.npz",
         "plain_heads": "r/fold3/plain_heads.npz",
         "balanced_heads": "r/fold3/balanced_heads.npz",
+        "frozen_heads": "r/fold3/frozen_heads.npz",
         "summary": "r/fold3/summary.json",
         "done": "r/fold3/DONE",
     }

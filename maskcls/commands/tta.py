@@ -30,7 +30,7 @@ from maskcls.training.predicting.adaptation_trial import adapt_out_of_fold
 from maskcls.training.predicting.loaded_networks import load_networks
 from maskcls.training.prediction import joint, note_other_versions
 from maskcls.training.stored_experiment import open_with_photos
-from maskcls.viewnames import SINGLE
+from maskcls.viewnames import SINGLE, view_mean
 
 
 def tta(run: RunDir, *, overrides: list[str], report: Reporter, data: Path | None = None) -> ViewSearch:
@@ -75,7 +75,8 @@ def tta(run: RunDir, *, overrides: list[str], report: Reporter, data: Path | Non
         prob_by_view[name] = _out_of_fold(experiment, env.folds, name, overrides, accelerator, count)[rows]
     truth = experiment.cfg.space.encode({name: label[rows] for name, label in experiment.labels.items()})
     people, size = experiment.people[rows], experiment.cfg.space.size
-    return compare_views(prob_by_view, truth, people, experiment.fold[rows].astype(np.int64), size)
+    mean = view_mean(experiment.cfg.predict.views)
+    return compare_views(prob_by_view, truth, people, experiment.fold[rows].astype(np.int64), size, mean)
 
 
 def try_adaptation(

@@ -45,7 +45,7 @@ OF_STEPS = {
     "average": ("kind", "decay", "power", "start", "soup"),
     "train": (
         *("epochs", "batch_size", "accumulate", "sync_batchnorm", "patience", "select", "keep_epochs"),
-        *("save_minutes", "stages", "fold_jobs"),
+        *("save_minutes", "stages", "fold_jobs", "baseline"),
     ),
     "device": ("compile", "augment"),
 }

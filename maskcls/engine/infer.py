@@ -36,7 +36,8 @@ from maskcls.machine import memory_for
 from maskcls.nn.fuse_norms import Pairs, find_pairs, fuse_pairs
 from maskcls.nn.heads import JOINT, Head, probabilities
 from maskcls.nn.network import Network
-from maskcls.viewnames import parse_views
+from maskcls.results.predicted.view_means import mean_over_views
+from maskcls.viewnames import ViewMean, parse_views, view_mean
 
 Prob = NDArray[np.float32]
 Places = NDArray[np.int64]
@@ -106,7 +107,7 @@ def infer(
     """Return each predictor's joint probabilities (n, J) float32 for the reader's rows, in their order.
 
     The reader's photos must have been opened with the spec of every predictor; a photo is read once for all of them.
-    Views are averaged as probabilities, not as logits. on_images: called with the number of images just finished.
+    Views are averaged as `mean_over_views` does. on_images: called with the number of images just finished.
     Raises ResultError when rows are missing or repeated, or a probability is not finite.
     """
     ready = [prepare(predictor, accelerator, execution) for predictor in predictors]
@@ -130,12 +131,15 @@ def infer_prepared(
     heads = {id(group[0].network): [predictor.network for predictor in group] for group in groups}
 
     def call(network: Network, images: Tensor) -> Logits:
-        feature_BF = network.trunk(images)
-        return [one.of_features(feature_BF) for one in heads[id(network)]]
+        together = heads[id(network)]
+        if len(together) == 1:
+            return [network(images)]
+        feature_BF = network.drop(network.trunk(images))
+        return [one.of_features(feature_BF) for one in together]
 
     ordered = [predictor for group in groups for predictor in group]
     found = [
-        _collected(places, [logits for of_group in outputs for logits in of_group], ordered, on_images)
+        _collected(places, [one for group in outputs for one in group], ordered, view_mean(reader.views), on_images)
         for places, outputs in passes([group[0] for group in groups], reader, execution, call=call)
     ]
     probs = _gathered(found, ordered, reader.count, accelerator)
@@ -328,15 +332,15 @@ def _forward(
 
 
 def _collected(
-    places: Places, found: Logits, ready: Sequence[Predictor], on_images: Callable[[int], None]
+    places: Places, found: Logits, ready: Sequence[Predictor], mean: ViewMean, on_images: Callable[[int], None]
 ) -> tuple[Places, list[Prob]]:
     real = places >= 0
     probs = []
     for predictor, logits in zip(ready, found, strict=True):
         joint = joint_probabilities(logits, predictor.network.specs, predictor.space)
-        probs.append(joint.reshape(-1, len(places), joint.shape[1]).mean(axis=0, dtype=np.float64)[real])
+        probs.append(mean_over_views(joint.reshape(-1, len(places), joint.shape[1]), mean)[real])
     on_images(int(real.sum()))
-    return places[real], [prob.astype(np.float32) for prob in probs]
+    return places[real], probs
 
 
 def joint_probabilities(logits: Mapping[str, Tensor], specs: Mapping[str, Head], space: LabelSpace) -> Prob:

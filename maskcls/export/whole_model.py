@@ -24,8 +24,10 @@ from maskcls.export.graph_resize import crop_and_resize
 from maskcls.labels import LabelSpace
 from maskcls.machine import is_memory_error
 from maskcls.nn.heads import JOINT, Head, probabilities
+from maskcls.results.predicted.view_means import LEAST_PROBABILITY
 from maskcls.runs.decision import Decision
 from maskcls.training.predicting.run_model import RunModel
+from maskcls.viewnames import view_mean
 
 EXAMPLE = (2, 70, 50, 3)  # batch and sides are dynamic, so they must differ and be above 1
 
@@ -90,7 +92,7 @@ class WholeModel(nn.Module):
             for network, heads, spec, space in zip(self.networks, self.heads, self.specs, self.spaces, strict=True)
         ]
         count = len(views_of(self.views))
-        means = [prob.reshape(count, photos.shape[0], prob.shape[1]).mean(0) for prob in probs]
+        means = [self._mean(prob.reshape(count, photos.shape[0], prob.shape[1])) for prob in probs]
         parts = [
             self._composed({task: means[place] for task, place in source.members.items()}) for source in self.sources
         ]
@@ -101,6 +103,12 @@ class WholeModel(nn.Module):
         pixels = crop_and_resize(photos, crop=spec.crop, centre=spec.crop_centre, size=spec.size)
         images = normalise(pixels, mean=spec.mean, std=spec.std, execution=Execution(memory_format="contiguous"))
         return torch.cat([view(images) for view in views_of(self.views)])
+
+    def _mean(self, prob_VBJ: Tensor) -> Tensor:
+        """Return the mean over the views, as `mean_over_views` does."""
+        if view_mean(self.views) == "arithmetic":
+            return prob_VBJ.mean(0)
+        return prob_VBJ.clamp(min=LEAST_PROBABILITY).log().mean(0).softmax(1)
 
     def _composed(self, prob: Mapping[str, Tensor]) -> Tensor:
         return prob[""] if list(prob) == [""] else composed(prob, {}, self.space)

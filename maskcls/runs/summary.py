@@ -113,6 +113,16 @@ class EpochSelection(JsonFile):
     gain: Difference | None
 
 
+class HeadsBaseline(JsonFile):
+    """What heads on the backbone as it was before the training score on the same rows, each photo alone.
+
+    gain  macro-F1 of the trained networks minus that of the heads; None where no row has a label of every task.
+    """
+
+    macro_f1: float | None
+    gain: Difference | None
+
+
 class RunSummary(JsonFile):
     """The content of a run's summary.json.
 
@@ -123,6 +133,7 @@ class RunSummary(JsonFile):
     groups    where predict.groups averages within groups of similar photos.
     seeds     where a fold has networks of several seeds: each seed's scores alone.
     selection  how the epochs were chosen; None in runs of earlier versions, which chose each by the fold's own rows.
+    baseline   of a run with train.baseline.
     files      sha256 of what it was made from, by path: the out-of-fold rows, and DONE of every network; empty in
                summaries of earlier versions.
     """
@@ -138,6 +149,7 @@ class RunSummary(JsonFile):
     groups: GroupGain | None = None
     seeds: dict[str, dict[str, float | None]] = Field(default_factory=dict)
     selection: EpochSelection | None = None
+    baseline: HeadsBaseline | None = None
     files: dict[str, str] = Field(default_factory=dict)
 
     @model_validator(mode="after")

@@ -11,9 +11,8 @@ from maskcls.errors import nearest
 from maskcls.labels import LabelSpace
 from maskcls.schema.data import DataConfig, FoldsConfig, SamplerConfig
 from maskcls.schema.device import DeviceConfig
-from maskcls.schema.heads import HeadsConfig
 from maskcls.schema.loss import BalanceConfig, LossConfig
-from maskcls.schema.model import ModelConfig
+from maskcls.schema.model import HeadsConfig, ModelConfig
 from maskcls.schema.optim import AverageConfig, OptimConfig, ScheduleConfig
 from maskcls.schema.predict import PredictConfig
 from maskcls.schema.synth import SynthConfig

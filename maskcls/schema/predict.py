@@ -26,7 +26,8 @@ class PredictConfig(Section):
     """Test-time augmentation: none, hflip, zoom, hflip_zoom, hflip_zooms or shifts, or single views joined by +, such
     as none+flip+up. Single views: none, flip, zoomed (the central 90 % of each side), zoomed_80, zoomed_70,
     flip_zoomed, flip_zoomed_80, flip_zoomed_70, up, down, left, right. hflip_zooms: the first eight of them. The
-    probabilities of all views are averaged."""
+    probabilities of all views are averaged; with geometric: before the views, such as geometric:hflip, by the
+    normalised geometric mean. Then model.train=heads fits heads on features that are averaged over the views."""
     networks: Literal["folds", "continued", "refit", "all"] = "folds"
     """Which networks predict new photos. folds: those of the folds. continued: those trained further by
     train.continue_epochs. refit: the one of train.refit. all: those of the folds and the refit one."""

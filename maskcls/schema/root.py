@@ -10,9 +10,8 @@ from maskcls.labels import CONTEST, LabelSpace, Task
 from maskcls.schema.contradictions import contradictions
 from maskcls.schema.data import DataConfig, FoldsConfig, SamplerConfig
 from maskcls.schema.device import DeviceConfig
-from maskcls.schema.heads import HeadsConfig
 from maskcls.schema.loss import BalanceConfig, LossConfig
-from maskcls.schema.model import ModelConfig
+from maskcls.schema.model import HeadsConfig, ModelConfig
 from maskcls.schema.optim import AverageConfig, OptimConfig, ScheduleConfig
 from maskcls.schema.predict import PredictConfig
 from maskcls.schema.section import Section, Seed

@@ -61,6 +61,9 @@ class TrainConfig(Section):
     fold_jobs: Auto | Annotated[int, Field(ge=1, le=64)] = "auto"
     """Number of folds that are trained at the same time, each in a process of its own. auto: several if that is
     faster."""
+    baseline: bool = False
+    """Fit heads on the frozen backbone too, as model.train=heads does, before the first step, and say what training the
+    whole network adds to their score on the same folds. Not for a backbone with random weights."""
     report: bool = True
     """Write a page about the run, report/index.html in its folder, when the training is finished. Needs the extra
     `report`."""

@@ -22,6 +22,7 @@ from maskcls.runs.joint import joint_predictions
 from maskcls.runs.summary import (
     EpochSelection,
     GroupGain,
+    HeadsBaseline,
     RunSummary,
     SavedScores,
     read_fold_summary,
@@ -53,6 +54,8 @@ def assemble(experiment: Experiment, folds: Sequence[int]) -> RunSummary:
     if checked is not None:
         summary = summary.model_copy(update={"groups": _group_gain(experiment, labelled, checked)})
     summary = summary.model_copy(update={"selection": _selection(experiment, folds, labelled, pooled, checked)})
+    if (baseline := _baseline(experiment, folds, alone)) is not None:
+        summary = summary.model_copy(update={"baseline": baseline})
     if len(experiment.seeds) > 1:
         seeds = {str(seed): _of_one_seed(experiment, folds, seed, checked) for seed in experiment.seeds}
         summary = summary.model_copy(update={"seeds": seeds})
@@ -140,6 +143,22 @@ def _selection(
         last=none_for_nan(score(last.prob, labelled.truth, labelled.space).macro_f1),
         gain=_gain(labelled, last.labels(), pooled.labels()),
     )
+
+
+def _baseline(experiment: Experiment, folds: Sequence[int], alone: Predictions) -> HeadsBaseline | None:
+    """Compare rows, each photo alone, with those of heads on the backbone before the training; None without them."""
+    kinds = experiment.kinds
+    files = {(member.task, k): experiment.fold_dir(member, k).frozen_heads for member in kinds for k in folds}
+    if not experiment.cfg.train.baseline or not all(path.exists() for path in files.values()):
+        return None
+    joint = [
+        _composed(experiment, [(member, Predictions.load(files[member.task, k])) for member in experiment.kinds])
+        for k in folds
+    ]
+    rows = Predictions.concat(joint).align(alone.ids)
+    labelled = _labelled(experiment, rows)
+    value = score(rows.prob, labelled.truth, labelled.space).macro_f1
+    return HeadsBaseline(macro_f1=none_for_nan(value), gain=_gain(labelled, rows.labels(), alone.labels()))
 
 
 def _gain(labelled: LabelledPredictions, before_N: Ints, after_N: Ints) -> Difference | None:

@@ -22,6 +22,7 @@ from maskcls.training.assemble import assemble
 from maskcls.training.epochs.epoch_selection import choose_weights, chosen_by_fewer, kept_epochs
 from maskcls.training.experiment import Experiment, Member
 from maskcls.training.fold import finish_fold, is_trained, train_fold
+from maskcls.training.heads.baseline import save_baseline
 from maskcls.training.heads.fit_networks import fit_networks
 from maskcls.training.side_by_side import train_side_by_side
 from maskcls.training.tracking.guard import Guard
@@ -44,6 +45,8 @@ def train_folds(
             for member, k in experiment.trainings(wanted):
                 log_trained(experiment, member, k, guard)
         else:
+            if experiment.cfg.train.baseline:
+                save_baseline(experiment, wanted, accelerator, report)
             _train_networks(experiment, wanted, accelerator, report, guard)
         if not accelerator.is_main_process:
             return None

@@ -25,7 +25,7 @@ from maskcls.schema import Config
 VIEWS = (
     "one of none, hflip, zoom, hflip_zoom, hflip_zooms, shifts, or different ones of "
     "none, flip, zoomed, flip_zoomed, zoomed_80, flip_zoomed_80, zoomed_70, flip_zoomed_70, up, down, left, right "
-    "joined by +"
+    "joined by +, with or without geometric: before it"
 )
 
 
@@ -97,8 +97,8 @@ def test_all_faults_are_reported_at_once_each_with_its_place(yaml_file: Callable
     assert alone.offenders == (
         'optim.lr: expected a number, got "fast"',
         "optim.clip_norm: expected more than 0.0 or null, got 0",
-        "zzz: expected one of age, average, balance, data, device, folds, loss, mix, model, optim, predict, sampler, "
-        "schedule, seed, separate, synth, tasks, track, tracking, train, transforms, got an unknown key",
+        "zzz: expected one of age, average, balance, data, device, folds, heads, loss, mix, model, optim, predict, "
+        "sampler, schedule, seed, separate, synth, tasks, track, tracking, train, transforms, got an unknown key",
     )
     both = refused("model.drop=1", "optim.clip_norm=-1", path=path)
     assert both.what == "4 settings are wrong"

@@ -225,6 +225,16 @@ def test_views_are_averaged_as_probabilities(tmp_path: Path, names: list[str]) -
     assert np.abs(prob - marginal).max() > 100 * SAME
 
 
+def test_the_geometric_mean_of_views_is_the_softmax_of_their_mean_logits(tmp_path: Path, names: list[str]) -> None:
+    predictor = multi()
+    (prob,) = run([predictor], tmp_path, names, ROWS, views="geometric:hflip")
+    pairs = [(one_by_one(predictor, int(r)), one_by_one(predictor, int(r), mirrored=True)) for r in ROWS]
+    logs = [torch.from_numpy(np.log(np.array(side, dtype=np.float64))) for side in zip(*pairs, strict=True)]
+    want = torch.softmax((logs[0] + logs[1]) / 2, dim=1).numpy()
+    np.testing.assert_allclose(prob, want, atol=SAME, rtol=0)
+    np.testing.assert_allclose(prob.sum(axis=1), 1, atol=1e-6)
+
+
 def test_two_networks_with_other_specs_and_classes_share_the_decoding(
     tmp_path: Path, names: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

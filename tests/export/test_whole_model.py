@@ -50,7 +50,7 @@ def test_every_head_gives_its_joint_probabilities(age: Head) -> None:
 
 
 @pytest.mark.parametrize("heads", ["multi", "joint"])
-@pytest.mark.parametrize("views", ["none", "hflip_zoom", "none+up+left"])
+@pytest.mark.parametrize("views", ["none", "hflip_zoom", "none+up+left", "geometric:hflip"])
 def test_folds_and_views_are_averaged(heads: str, views: str) -> None:
     plain = plain_heads(heads, CONTEST)  # type: ignore[arg-type]
     networks = [("", 0, fold, Predictor(random_network(plain, fold), CONTEST, SPEC)) for fold in range(3)]

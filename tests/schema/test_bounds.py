@@ -21,7 +21,7 @@ from maskcls.schema import Config, TaskConfig
 
 
 def test_the_options_are_the_written_ones() -> None:
-    assert len(KEYS) == 177
+    assert len(KEYS) == 178
     assert set(flatten(Config().model_dump(mode="json"))) == KEYS
     assert set(TaskConfig.model_fields) == {"name", "classes", "bins"}
 

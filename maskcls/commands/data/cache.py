@@ -19,7 +19,7 @@ def list_packs() -> CacheList:
 
 
 def prune_cache(*, days: float, yes: bool) -> PruneResult:
-    """Delete packs and features that were not used for `days` days, and files no run can use; without `yes` only say which."""
+    """Delete packs and features not used for `days` days, and files no run can use; without `yes` only say which."""
     every, left, features = packs(cache_folder()), leftovers(cache_folder()), feature_files(cache_folder())
     old = [pack for pack in every if time.time() - pack.used >= days * DAY_S]
     found = [(pack.folder, pack.bytes, f"photos of {visible(pack.root)}") for pack in old]
@@ -29,5 +29,5 @@ def prune_cache(*, days: float, yes: bool) -> PruneResult:
     for path, size, what in found:
         kept_because = "" if not yes or remove(path) else "another process is building it"
         parts.append(Deletion(path.name, what, size, kept_because))
-    total = sum(pack.bytes for pack in every) + sum(one.bytes for one in (*left, *features))
+    total = sum(pack.bytes for pack in every) + sum(one.bytes for one in left) + sum(one.bytes for one in features)
     return PruneResult(tuple(parts), {}, total, None, deleted=yes)

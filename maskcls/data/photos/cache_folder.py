@@ -97,7 +97,9 @@ def leftovers(folder: Path) -> list[Leftover]:
 
 
 def remove(path: Path) -> bool:
-    """Delete a pack, a file of features or a leftover; returns False if a process is making it. Processes that read it are not affected.
+    """Delete a pack, a file of features or a leftover; returns False if a process is making it.
+
+    Processes that read it are not affected.
 
     Raises ResourceError when it cannot be deleted.
     """

@@ -21,7 +21,7 @@ class HeadRows:
     """Labelled training rows of one head.
 
     feature_ND  float64, standardised. label_N: int64, 0 to classes - 1.
-    weight_N    float64, above 0, in a fit; judged_N: where a strength is chosen.
+    weight_N    float64, above 0, in a fit; choice_weight_N: where a strength is chosen.
     part_N      int64; all rows of a person are in one part, or ALWAYS.
     row_N       int64, the rows among all of the fold, which `feature_ND` is a function of.
     """
@@ -29,7 +29,7 @@ class HeadRows:
     feature_ND: Wide
     label_N: Ints
     weight_N: Wide
-    judged_N: Wide
+    choice_weight_N: Wide
     part_N: Ints
     row_N: Ints
     classes: int
@@ -40,12 +40,12 @@ class HeadRows:
         return tuple(part for part in np.unique(self.part_N).tolist() if part != ALWAYS)
 
 
-def class_weights(label_N: Ints, weight_N: Wide, balance: float) -> Wide:
+def balanced_weights(label_N: Ints, weight_N: Wide, balance: float) -> Wide:
     """Return the weight (N,) of each row, of mean 1: its own, times n ** -balance for the n rows of its class.
 
     balance  0: as the rows are; 1: every class that occurs has the same sum.
 
-    >>> class_weights(np.array([0, 0, 1]), np.ones(3), 1.0).tolist()
+    >>> balanced_weights(np.array([0, 0, 1]), np.ones(3), 1.0).tolist()
     [0.75, 0.75, 1.5]
     """
     sum_C = np.bincount(label_N, weights=weight_N)

@@ -69,7 +69,7 @@ def choose_head(rows: HeadRows, solve: Solver, strengths: Sequence[float], *, sc
 def _left_out(rows: HeadRows, part: int, head: WideHead) -> _LeftOut:
     place_n = np.flatnonzero((rows.part_N == part) & np.isin(rows.label_N, head.present_P))
     class_n = np.searchsorted(head.present_P, rows.label_N[place_n])
-    return _LeftOut(head.logits(rows.feature_ND[place_n]), class_n, rows.judged_N[place_n])
+    return _LeftOut(head.logits(rows.feature_ND[place_n]), class_n, rows.choice_weight_N[place_n])
 
 
 def log_loss(left_out: Sequence[_LeftOut], scale: float) -> float:

@@ -15,8 +15,9 @@ from numpy.typing import NDArray
 from maskcls.labels import Floats, Ints
 from maskcls.results.comparison.difference import Difference, paired_difference
 from maskcls.results.crossfit import cross_fit
+from maskcls.results.predicted.view_means import mean_over_views
 from maskcls.results.scores.metrics import confusion, macro_f1
-from maskcls.viewnames import SETS, SINGLE, parse_views
+from maskcls.viewnames import SETS, SINGLE, ViewMean, parse_views
 
 
 @dataclass(frozen=True)
@@ -52,21 +53,26 @@ class ViewSearch:
 
 
 def compare_views(
-    prob_by_view: Mapping[str, Floats], truth_N: Ints, people_N: NDArray[Any], fold_N: Ints, classes: int
+    prob_by_view: Mapping[str, Floats],
+    truth_N: Ints,
+    people_N: NDArray[Any],
+    fold_N: Ints,
+    classes: int,
+    mean: ViewMean = "arithmetic",
 ) -> ViewSearch:
     """Compare the views, given the probabilities (N, J) of each single one for the same out-of-fold rows."""
     unchanged_N = prob_by_view["none"].argmax(axis=1)
 
     def tried(names: Sequence[str], name: str) -> TriedViews:
-        labels = mean_of(prob_by_view, names).argmax(axis=1)
+        labels = mean_of(prob_by_view, names, mean).argmax(axis=1)
         gain = paired_difference(truth_N, unchanged_N, labels, people_N, classes)
         return TriedViews(name, len(names), macro_f1(confusion(truth_N, labels, classes)), gain)
 
     def choose(rows: Ints) -> tuple[str, ...]:
-        return greedy({name: prob[rows] for name, prob in prob_by_view.items()}, truth_N[rows], classes)
+        return greedy({name: prob[rows] for name, prob in prob_by_view.items()}, truth_N[rows], classes, mean)
 
     def apply(names: tuple[str, ...], rows: Ints) -> Ints:
-        labels: Ints = mean_of(prob_by_view, names)[rows].argmax(axis=1)
+        labels: Ints = mean_of(prob_by_view, names, mean)[rows].argmax(axis=1)
         return labels
 
     names = choose(np.arange(len(truth_N)))
@@ -83,13 +89,16 @@ def compare_views(
     )
 
 
-def greedy(prob_by_view: Mapping[str, Floats], truth_N: Ints, classes: int) -> tuple[str, ...]:
+def greedy(
+    prob_by_view: Mapping[str, Floats], truth_N: Ints, classes: int, mean: ViewMean = "arithmetic"
+) -> tuple[str, ...]:
     """Return the unchanged view and, one by one, those that raise the macro-F1 of the mean most, until none does."""
     taken: tuple[str, ...] = ("none",)
     best = macro_f1(confusion(truth_N, prob_by_view["none"].argmax(axis=1), classes))
     while left := [name for name in prob_by_view if name not in taken]:
         scores = {
-            n: macro_f1(confusion(truth_N, mean_of(prob_by_view, (*taken, n)).argmax(axis=1), classes)) for n in left
+            n: macro_f1(confusion(truth_N, mean_of(prob_by_view, (*taken, n), mean).argmax(axis=1), classes))
+            for n in left
         }
         name = max(scores, key=lambda n: scores[n])  # the first of equals
         if not scores[name] > best:
@@ -98,7 +107,6 @@ def greedy(prob_by_view: Mapping[str, Floats], truth_N: Ints, classes: int) -> t
     return taken
 
 
-def mean_of(prob_by_view: Mapping[str, Floats], names: Sequence[str]) -> Floats:
+def mean_of(prob_by_view: Mapping[str, Floats], names: Sequence[str], mean: ViewMean = "arithmetic") -> Floats:
     """Return the mean (N, J) over these views."""
-    mean: Floats = np.stack([prob_by_view[name] for name in names]).mean(axis=0, dtype=np.float64).astype(np.float32)
-    return mean
+    return mean_over_views(np.stack([prob_by_view[name] for name in names]), mean)

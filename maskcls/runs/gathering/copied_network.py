@@ -24,7 +24,7 @@ def copy_network(source: FoldDir, target: FoldDir) -> None:
     weights = [source.best, source.last, *(one for one in source.all_candidates() if one.path != source.soup.path)]
     for one in weights:
         _copy_weights(one, WeightsDir(target.path / one.path.relative_to(source.path), target.root), same=same)
-    named = [source.first_batch, source.oof]
+    named = [source.first_batch, source.oof, source.frozen_heads]
     named += [source.log, source.summary, source.state, *source.all_epoch_rows(), source.done] if same else []
     for path in named:
         _copy(path, target.path / path.relative_to(source.path))

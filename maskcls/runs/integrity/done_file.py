@@ -31,6 +31,7 @@ class Done(JsonFile):
 def mark_done(folder: FoldDir, weights: str) -> None:
     """Commit DONE of a network whose other files are all written. weights: sha256 of its best tensors."""
     named = [folder.best.meta, folder.oof, folder.plain_heads, folder.balanced_heads, folder.summary]
+    named += [folder.frozen_heads]
     named += [folder.first_batch, *folder.all_epoch_rows()]
     found = {path.relative_to(folder.path).as_posix(): files.file_sha256(path) for path in named if path.exists()}
     tensors = folder.best.tensors.relative_to(folder.path).as_posix()

@@ -15,6 +15,7 @@ from maskcls.show.pages import palette
 from maskcls.show.pages.figure import Figure
 from maskcls.show.pages.table import Table
 from maskcls.show.report.section import PageSettings
+from maskcls.show.runs.baseline import baseline_line
 from maskcls.show.terminal.text import NO_GAIN, classes_scored, new_people, number, number_of, percent, plural, span
 
 SECOND = 0.28  # inches a line of a figure with names needs
@@ -95,6 +96,9 @@ def run_score_lines(reported: ReportedRun) -> list[str]:
     if reported.rows is not None:
         lines += [*_interval_lines(reported.rows.evaluation), *_spread(reported.summary)]
         lines += [*_group_lines(reported.summary.groups), *_selection_lines(reported.summary)]
+        if baseline := reported.summary.baseline:
+            line = baseline_line(baseline)
+            lines.append(f"{line[0].upper()}{line[1:]}.")
     wanted, trained = reported.config.folds.k, len(reported.summary.folds)
     if trained < wanted:
         lines.append(

@@ -8,6 +8,7 @@ from pathlib import Path
 from maskcls.groupnouns import PEOPLE, Noun
 from maskcls.runs.summary import EpochSelection, GroupGain, RunSummary
 from maskcls.show.report.after_training import AfterTraining
+from maskcls.show.runs.baseline import baseline_line
 from maskcls.show.terminal.json_output import Versions, print_json
 from maskcls.show.terminal.text import (
     NO_GAIN,
@@ -78,6 +79,8 @@ def say_scores(run: Path, summary: RunSummary, noun: Noun) -> None:
     say(f"  {tasks}  ({plural(trained, 'fold')}, {number_of(summary.people, noun)})")
     if selection := summary.selection:
         _say_selection(selection)
+    if baseline := summary.baseline:
+        say(f"  {baseline_line(baseline)}")
     if groups := summary.groups:
         _say_groups(groups)
     if summary.seeds:

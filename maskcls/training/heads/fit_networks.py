@@ -26,6 +26,7 @@ from maskcls.errors import MaskclsError, UsageError
 from maskcls.files import none_for_nan
 from maskcls.labels import Floats
 from maskcls.nn.network import Network
+from maskcls.results.predicted.view_means import mean_over_views
 from maskcls.results.scores.tally import epoch_scores, tally
 from maskcls.runs.integrity.done_file import mark_done
 from maskcls.runs.integrity.epoch_log import write_log
@@ -36,6 +37,7 @@ from maskcls.training.experiment import Experiment, Member
 from maskcls.training.fold import SHEET_IMAGES, class_captions, finish_leaky, save_scored_rows
 from maskcls.training.heads.fold_heads import FoldHead, fit_fold_heads
 from maskcls.training.heads.frozen_features import FrozenFeatures, frozen_features
+from maskcls.viewnames import view_mean
 
 
 def fit_networks(experiment: Experiment, wanted: Sequence[int], accelerator: Accelerator, report: Reporter) -> None:
@@ -146,15 +148,14 @@ def set_heads(network: Network, heads: Mapping[str, FoldHead]) -> None:
 
 @torch.inference_mode()
 def feature_probabilities(network: Network, feature_VnD: Floats, member: Member) -> Floats:
-    """Return the joint probabilities (n, J) float32 of features, averaged over their views as `infer` does."""
+    """Return the joint probabilities (n, J) float32 of features (V, n, D), averaged over the views as `infer` does."""
     views, count, _ = feature_VnD.shape
     if not count:
         return np.empty((0, member.space.size), dtype=np.float32)
     flat = torch.from_numpy(np.ascontiguousarray(feature_VnD.reshape(views * count, -1)))
     logits = {name: network.heads[name](flat) for name in network.specs}
     joint = joint_probabilities(logits, network.specs, member.space).reshape(views, count, -1)
-    found: Floats = joint.mean(axis=0, dtype=np.float64).astype(np.float32)
-    return found
+    return mean_over_views(joint, view_mean(member.cfg.predict.views))
 
 
 def first_photos(rows: FoldRows, member: Member) -> bytes:

@@ -15,7 +15,7 @@ from maskcls.engine.step_plan import FoldRows
 from maskcls.errors import DataError
 from maskcls.labels import Floats, Ints
 from maskcls.nn.fitting.fitted_head import FittedHead
-from maskcls.nn.fitting.head_rows import HeadRows, class_weights, people_parts
+from maskcls.nn.fitting.head_rows import HeadRows, balanced_weights, people_parts
 from maskcls.nn.fitting.solvers import Grams, Solver, discriminant_solver, logistic_solver, ridge_solver
 from maskcls.nn.fitting.standardised import standardised
 from maskcls.nn.fitting.strength_choice import choose_head
@@ -79,8 +79,8 @@ def fit_fold_heads(feature_VND: Floats, rows: FoldRows, fold_N: Ints, cfg: Confi
         head_rows = HeadRows(
             standard.feature_ND if whole else standard.feature_ND[place_r],
             np.tile(label_r, views),
-            np.tile(class_weights(label_r, weight_r, _balance_of_rows(cfg.heads)), views),
-            np.tile(class_weights(label_r, weight_r, cfg.heads.balance), views),
+            np.tile(balanced_weights(label_r, weight_r, _balance_of_rows(cfg.heads)), views),
+            np.tile(balanced_weights(label_r, weight_r, cfg.heads.balance), views),
             np.tile(part_R[known_r], views),
             place_r,
             classes,

@@ -28,7 +28,7 @@ from maskcls.nn.network import Network
 from maskcls.show.terminal.progress import Reporter
 from maskcls.training.experiment import Experiment, Member, view_spec
 from maskcls.training.plans import fresh_network
-from maskcls.viewnames import parse_views
+from maskcls.viewnames import ViewMean, parse_views, view_mean
 
 FORMAT = 1  # of the stored features
 FEATURES = "features"  # the tensor's name in the file
@@ -45,11 +45,20 @@ class FrozenFeatures:
     network: Network
     eval_VND: Floats
     more_AND: Floats
+    mean: ViewMean
 
     @property
     def all_views(self) -> Floats:
-        """The features that heads are fitted on, (V + A, N, D)."""
-        return np.concatenate([self.eval_VND, self.more_AND]) if len(self.more_AND) else self.eval_VND
+        """The features that heads are fitted on, (V + A, N, D), or (1 + A, N, D).
+
+        With a geometric mean over views, photos are predicted from the mean features of predict.views; then heads are
+        fitted on these.
+        """
+        if self.mean == "geometric":
+            eval_VND: Floats = self.eval_VND.mean(axis=0, keepdims=True, dtype=np.float64).astype(np.float32)
+        else:
+            eval_VND = self.eval_VND
+        return np.concatenate([eval_VND, self.more_AND]) if len(self.more_AND) else eval_VND
 
 
 def frozen_features(
@@ -69,7 +78,7 @@ def frozen_features(
         if place is not None:
             _keep(place, stored, report)
     views = len(parse_views(member.cfg.predict.views))
-    return FrozenFeatures(network.eval(), stored[:views], stored[views:])
+    return FrozenFeatures(network.eval(), stored[:views], stored[views:], view_mean(member.cfg.predict.views))
 
 
 def _computed(
@@ -113,7 +122,7 @@ def _place(experiment: Experiment, member: Member, network: Network, accelerator
         "device": [str(accelerator.device.type), torch.backends.cpu.get_cpu_capability()],
         "backbone": cfg.model.backbone,
         "view": asdict(view_spec(cfg)),
-        "views": cfg.predict.views,
+        "views": parse_views(cfg.predict.views),
         "augmented": [cfg.heads.augmented, cfg.seed if cfg.heads.augmented else 0],
         "batch": cfg.predict.batch_size,
         "execution": asdict(experiment.plans[member.task].infer),

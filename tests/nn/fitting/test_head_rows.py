@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import numpy as np
 
-from maskcls.nn.fitting.head_rows import ALWAYS, PARTS, class_weights, people_parts
+from maskcls.nn.fitting.head_rows import ALWAYS, PARTS, balanced_weights, people_parts
 
 
 def test_weights_of_classes_by_hand() -> None:
     label_N, weight_N = np.array([0, 0, 0, 0, 1]), np.array([1.0, 1.0, 1.0, 1.0, 1.0])
-    assert class_weights(label_N, weight_N, 0).tolist() == [1] * 5
+    assert balanced_weights(label_N, weight_N, 0).tolist() == [1] * 5
     # 4 ** -0.5 = 0.5 for the first four, 1 for the last; their mean is 0.6.
-    np.testing.assert_allclose(class_weights(label_N, weight_N, 0.5), [5 / 6] * 4 + [5 / 3])
-    np.testing.assert_allclose(class_weights(label_N, weight_N, 1), [0.625] * 4 + [2.5])
+    np.testing.assert_allclose(balanced_weights(label_N, weight_N, 0.5), [5 / 6] * 4 + [5 / 3])
+    np.testing.assert_allclose(balanced_weights(label_N, weight_N, 1), [0.625] * 4 + [2.5])
     # A row of weight 3 counts as three in its class, and keeps its part of it.
-    heavy = class_weights(np.array([0, 0, 1]), np.array([3.0, 1.0, 1.0]), 1)
+    heavy = balanced_weights(np.array([0, 0, 1]), np.array([3.0, 1.0, 1.0]), 1)
     np.testing.assert_allclose(heavy, [9 / 8, 3 / 8, 3 / 2])
 
 

@@ -85,8 +85,8 @@ def test_the_loss_weighs_rows_as_told() -> None:
 
     weights = {one: np.where(rows.label_N == 0, one, 1.0) for one in (0.1, 10.0)}
     chosen = {
-        one: choose_head(replace(rows, judged_N=judged_N), solve, (1.0, 2.0), scaled=False).strength
-        for one, judged_N in weights.items()
+        one: choose_head(replace(rows, choice_weight_N=choice_weight_N), solve, (1.0, 2.0), scaled=False).strength
+        for one, choice_weight_N in weights.items()
     }
     assert chosen == {0.1: 2.0, 10.0: 1.0}
 
@@ -114,7 +114,7 @@ def test_heads_of_the_same_rows_share_their_sums_and_others_do_not() -> None:
         feature_ND=rows.feature_ND[:45],
         label_N=rows.label_N[:45],
         weight_N=rows.weight_N[:45],
-        judged_N=rows.judged_N[:45],
+        choice_weight_N=rows.choice_weight_N[:45],
         part_N=rows.part_N[:45],
         row_N=rows.row_N[:45],
     )

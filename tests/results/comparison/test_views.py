@@ -73,3 +73,12 @@ def test_greedy_stops_where_nothing_helps() -> None:
     half[0] = [0.4, 0.6, 0.0]
     assert greedy({"none": half, "flip": right}, truth, CLASSES) == ("none", "flip")
     np.testing.assert_allclose(mean_of({"none": half, "flip": right}, ("none", "flip"))[0], [0.7, 0.3, 0])
+
+
+def test_views_are_averaged_as_the_run_averages_them() -> None:
+    views = {"none": np.array([[0.8, 0.2]], np.float32), "flip": np.array([[0.2, 0.8]], np.float32)}
+    views["up"] = np.array([[0.98, 0.02]], np.float32)
+    plain, geometric = (mean_of(views, tuple(views), mean) for mean in ("arithmetic", "geometric"))
+    np.testing.assert_allclose(plain[0, 0], (0.8 + 0.2 + 0.98) / 3, atol=1e-6)
+    odds = (4 * 0.25 * 49) ** (1 / 3)
+    np.testing.assert_allclose(geometric[0, 0], odds / (1 + odds), atol=1e-6)

@@ -7,6 +7,8 @@ import os
 import shutil
 import subprocess
 import sys
+import time
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -14,9 +16,12 @@ from typing import Any
 import numpy as np
 import pytest
 from interrupted import Moments, ending
+from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
+from sklearn.preprocessing import StandardScaler
 from tiny import hashes, log_lines, outcome, resume, tiny, train
 
 from maskcls.cli import run_app
+from maskcls.commands.data.cache import list_packs, prune_cache
 from maskcls.data.photos.cache_folder import cache_folder
 from maskcls.engine.checkpoint import load_predictor
 from maskcls.engine.compute.plan import Execution
@@ -24,8 +29,10 @@ from maskcls.engine.device import start
 from maskcls.engine.fit import validation_reader
 from maskcls.engine.infer import infer
 from maskcls.errors import Exit, ResultError, UsageError
+from maskcls.jobs.farm import next_jobs
 from maskcls.results.predictions import Predictions
 from maskcls.rundir import RunDir
+from maskcls.show.terminal.progress import Reporter
 from maskcls.training.heads import fit_networks as fitting
 from maskcls.training.heads import frozen_features as freezing
 from maskcls.training.stored_experiment import open_experiment
@@ -162,6 +169,37 @@ def test_separate_heads_on_one_backbone_share_its_features(
     assert len(feature_files()) == 2
 
 
+def test_with_a_geometric_mean_heads_are_fitted_on_mean_features(drawn: Path, whole: Path, tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    assert train(drawn, run, *WORDS, "predict.views=geometric:hflip", "heads.strength=0.3") == 0
+    experiment, env = open_experiment(RunDir(run))
+    (member,), accelerator = experiment.members, start(experiment.cfg.device)
+    features = freezing.frozen_features(experiment, member, accelerator, Reporter())
+    assert [features.eval_VND.shape[0], features.all_views.shape[0]] == [2, 1]
+    mean_ND = features.eval_VND.astype(np.float64).mean(axis=0)
+    np.testing.assert_allclose(features.all_views[0], mean_ND, rtol=1e-6)
+    for k in env.folds:
+        rows = experiment.rows(member, k)
+        stored = Predictions.load(experiment.fold_dir(member, k).oof)
+        for task in experiment.cfg.space.tasks:
+            label_n = rows.labels[task.name][rows.train]
+            other = LinearDiscriminantAnalysis(solver="lsqr", shrinkage=0.3)
+            standard = StandardScaler().fit(mean_ND[rows.train])
+            other.fit(standard.transform(mean_ND[rows.train]), label_n)
+            logit_nC = other.decision_function(standard.transform(mean_ND[rows.valid]))
+            if len(task.classes) > 2:  # the scale was fitted, and does not change the order of two photos' margins
+                logit_nC -= logit_nC.mean(axis=1, keepdims=True)
+                margin_n = logit_nC[:, 0] - logit_nC[:, 1]
+                prob_nC = experiment.cfg.space.marginals(stored.prob)[task.name].astype(np.float64)
+                mine_n = np.log(prob_nC[:, 0]) - np.log(prob_nC[:, 1])
+            else:
+                margin_n = logit_nC
+                prob_nC = experiment.cfg.space.marginals(stored.prob)[task.name].astype(np.float64)
+                mine_n = np.log(prob_nC[:, 1]) - np.log(prob_nC[:, 0])
+            assert np.corrcoef(margin_n, mine_n)[0, 1] > 0.9999, task.name
+    assert outcome(run)["oof.npz"] != outcome(whole)["oof.npz"]
+
+
 def test_augmented_views_change_the_heads(drawn: Path, whole: Path, tmp_path: Path) -> None:
     assert train(drawn, tmp_path / "run", *WORDS, "heads.augmented=2", "--folds", "0") == 0
     one, other = (outcome(run)["fold0/best/weights.safetensors"] for run in (whole, tmp_path / "run"))
@@ -218,3 +256,22 @@ def test_a_matrix_product_takes_one_thread_while_heads_are_fitted() -> None:
     found = subprocess.run([sys.executable, "-c", code], env=env, capture_output=True, text=True, check=True).stdout
     assert len(json.loads(found)) >= 2
     assert set(json.loads(found)) == {1}
+
+
+def test_one_job_fits_the_heads_of_all_folds(whole: Path) -> None:
+    experiment, env = open_experiment(RunDir(whole))
+    (only,) = next_jobs(replace(experiment, run=RunDir(whole.parent / "none")), env.folds)
+    assert (only.job.kind, only.job.title) == ("finish", "fitting the heads")
+
+
+def test_features_are_listed_and_deleted(whole: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MASKCLS_CACHE", str(tmp_path))
+    old, new = tmp_path / f"{'a' * 24}.features", tmp_path / f"{'b' * 24}.features"
+    for file, seconds in ((old, 1000.0), (new, time.time())):
+        file.write_bytes(b"x" * 10)
+        os.utime(file, (seconds, seconds))
+    assert [one.path for one in list_packs().features] == [new, old]
+    assert list_packs().leftovers == ()
+    assert [part.name for part in prune_cache(days=30, yes=False).parts] == [old.name]
+    assert prune_cache(days=30, yes=True).parts[0].bytes == 10
+    assert [one.path for one in list_packs().features] == [new]

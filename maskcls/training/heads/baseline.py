@@ -1,0 +1,63 @@
+"""What heads on the backbone score before it is trained: the baseline that a training is compared with."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from maskcls.engine.device import Accelerator
+from maskcls.results.predictions import Predictions
+from maskcls.schema import AgeConfig, Config, HeadsConfig
+from maskcls.show.terminal.progress import Reporter
+from maskcls.training.experiment import Experiment
+from maskcls.training.heads.fit_networks import feature_probabilities, one_thread_of_blas, set_heads
+from maskcls.training.heads.fold_heads import fit_fold_heads
+from maskcls.training.heads.frozen_features import frozen_features
+
+
+def save_baseline(experiment: Experiment, folds: Sequence[int], accelerator: Accelerator, report: Reporter) -> None:
+    """Commit, for every fold that is not done, what fitted heads on the starting weights predict for its rows.
+
+    The heads are those of model.train=heads with the default settings of `heads`. A backbone with random weights, a
+    leaky run and a training in several processes have no baseline, and a line says so.
+    """
+    if why := _without_baseline(experiment, accelerator):
+        report.note(f"no baseline of fitted heads: {why}")
+        return
+    for member in experiment.kinds:
+        folders = {k: experiment.fold_dir(member, k) for k in folds}
+        left = [k for k, folder in folders.items() if not folder.frozen_heads.exists() and not folder.done.exists()]
+        if not left:
+            continue
+        plain = replace(member, cfg=with_fitted_heads(member.cfg))
+        features = frozen_features(experiment, plain, accelerator, report)
+        fold_N, ids_N = experiment.fold.astype("int64"), experiment.manifest["id"].to_numpy()
+        for k in left:
+            rows = experiment.rows(plain, k)
+            with report.busy(f"fitting the baseline of {experiment.title(member, k)}"), one_thread_of_blas():
+                heads = fit_fold_heads(features.all_views, rows, fold_N, plain.cfg)
+            set_heads(features.network, heads)
+            prob_nJ = feature_probabilities(features.network, features.eval_VND[:, rows.valid], plain)
+            lineage = {"fold": k, "heads": plain.cfg.heads.kind, "views": plain.cfg.predict.views}
+            Predictions(ids_N[rows.valid], prob_nJ, member.space, lineage).save(folders[k].frozen_heads)
+
+
+def _without_baseline(experiment: Experiment, accelerator: Accelerator) -> str:
+    """Say why there is no baseline; "" where there is one."""
+    models = [member.cfg.model for member in experiment.kinds]
+    if not all(model.pretrained or model.weights for model in models):
+        return "the backbone has random weights"
+    if accelerator.num_processes > 1:
+        return "it is computed by one process alone"
+    return "the run is leaky" if experiment.leaky else ""
+
+
+def with_fitted_heads(cfg: Config) -> Config:
+    """Return the configuration of a network whose plain heads are fitted, with the default settings of `heads`."""
+    return cfg.model_copy(
+        update={
+            "model": cfg.model.model_copy(update={"train": "heads"}),
+            "heads": HeadsConfig(),
+            "age": AgeConfig(drop=cfg.age.drop),
+        }
+    )

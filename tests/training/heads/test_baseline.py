@@ -1,0 +1,80 @@
+"""The baseline of a training: fitted heads on the backbone as it was, on the same folds."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from tiny import hashes, resume, train
+
+from maskcls.results.comparison.difference import paired_difference
+from maskcls.results.predictions import Predictions
+from maskcls.rundir import RunDir
+from maskcls.training.stored_experiment import open_experiment
+
+FOLDS = "folds.k=3"
+
+
+@pytest.fixture(scope="module")
+def weights(drawn: Path, tmp_path_factory: pytest.TempPathFactory) -> str:
+    """Return the setting of starting weights: a backbone of a run of other folds, copied out of it."""
+    run = tmp_path_factory.mktemp("donor") / "run"
+    assert train(drawn, run, "model.train=heads", FOLDS, "--folds", "0") == 0
+    file = run.parent / "trunk.safetensors"
+    file.write_bytes((run / "fold0/best/weights.safetensors").read_bytes())
+    return f"model.weights={file}"
+
+
+@pytest.fixture(scope="module")
+def run(drawn: Path, weights: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("baseline") / "run"
+    assert train(drawn, path, FOLDS, weights, "train.baseline=true", "train.epochs=1") == 0
+    return path
+
+
+def test_it_is_what_a_run_of_fitted_heads_predicts(drawn: Path, run: Path, weights: str, tmp_path: Path) -> None:
+    heads = tmp_path / "heads"
+    assert train(drawn, heads, FOLDS, weights, "model.train=heads") == 0
+    for k in range(3):
+        mine, theirs = (
+            Predictions.load(path) for path in (RunDir(run).fold(k).frozen_heads, RunDir(heads).fold(k).oof)
+        )
+        assert mine.ids.tolist() == theirs.ids.tolist()
+        np.testing.assert_array_equal(mine.prob, theirs.prob)
+    found, alone = (json.loads((path / "summary.json").read_text()) for path in (run, heads))
+    assert found["baseline"]["macro_f1"] == alone["pooled"]["macro_f1"]
+    assert "baseline" not in alone
+    experiment, _ = open_experiment(RunDir(run))
+    truth_N = experiment.cfg.space.encode(experiment.labels)
+    ids = experiment.manifest["id"].to_numpy()
+    labels = [Predictions.load(RunDir(path).oof).align(ids).labels() for path in (heads, run)]
+    gain = paired_difference(truth_N, *labels, experiment.people, 18)
+    saved = found["baseline"]["gain"]
+    assert (saved["value"], saved["low"], saved["high"]) == pytest.approx((gain.value, gain.low, gain.high))
+
+
+def test_it_is_said_and_its_files_are_verified(
+    drawn: Path, run: Path, weights: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    capsys.readouterr()
+    assert resume(run) == 0
+    out = capsys.readouterr().out
+    assert "heads on the frozen backbone: macro-F1 0." in out
+    assert "; training it adds " in out
+    done = json.loads((run / "fold0/DONE").read_text())
+    assert "frozen_heads.npz" in done["files"]
+
+
+def test_without_it_there_are_no_such_files(drawn: Path, weights: str, tmp_path: Path) -> None:
+    assert train(drawn, tmp_path / "run", FOLDS, weights, "train.epochs=1", "--folds", "0") == 0
+    assert not [name for name in hashes(tmp_path / "run") if "frozen" in name]
+    assert "baseline" not in json.loads((tmp_path / "run/summary.json").read_text())
+
+
+def test_random_weights_have_none(drawn: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    words = (FOLDS, "train.baseline=true", "train.epochs=1", "--folds", "0")
+    assert train(drawn, tmp_path / "run", *words) == 0
+    assert "no baseline of fitted heads: the backbone has random weights" in capsys.readouterr().err
+    assert not [name for name in hashes(tmp_path / "run") if "frozen" in name]
