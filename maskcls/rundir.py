@@ -225,6 +225,11 @@ class JobsDir:
         """Folder of the files of submitit."""
         return self.path / "submitit"
 
+    @property
+    def ended(self) -> Path:
+        """Its presence says that the jobs are to end, and are not to be submitted again; see jobs/ending.py."""
+        return self.path / "ended"
+
     def slot(self, number: int) -> Path:
         """Return the lock of one of the jobs that may work at the same time."""
         return self.path / f".slot{number}.lock"

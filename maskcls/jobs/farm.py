@@ -12,6 +12,7 @@ from pathlib import Path
 
 from maskcls.engine.fit import logged_scores
 from maskcls.errors import MaskclsError, ResultError, Stopped
+from maskcls.jobs.ending import let_go_on
 from maskcls.jobs.engines.engine import JobEngine
 from maskcls.jobs.engines.engine_words import check_training_engine
 from maskcls.jobs.engines.opening import open_engine
@@ -62,6 +63,7 @@ def train_with_jobs(
     )
     with run_lock.lock_new(run):
         refuse_existing(run, data)
+        let_go_on(run.jobs)
         queue = _queue_for(run, request, on)
         watch = Watch(run.jobs, engine, queue, report, again="give the train command again")
         try:

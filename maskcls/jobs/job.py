@@ -15,6 +15,7 @@ from typing import assert_never
 
 from maskcls import files
 from maskcls.errors import BusyError, Exit, MaskclsError, ResourceError, Stopped
+from maskcls.jobs.ending import are_to_end
 from maskcls.jobs.engines.engine_words import LocalWords, parse_engine
 from maskcls.jobs.engines.ray_jobs import PARENT
 from maskcls.jobs.queue import JobQueue, QueuedJob, read_queue
@@ -107,7 +108,9 @@ def _work(jobs: JobsDir, queue: JobQueue, job: QueuedJob) -> None:
 
 
 def _wanted(jobs: JobsDir, name: str, attempt: int) -> tuple[JobQueue, QueuedJob] | None:
-    """Return the queue and the job in it; None for an attempt that is not wanted any more."""
+    """Return the queue and the job in it; None for an attempt that is not wanted any more, or where all are to end."""
+    if are_to_end(jobs):
+        return None
     queue = read_queue(jobs)
     job = queue.job(name) if queue else None
     return (queue, job) if queue and job and job.attempt == attempt else None

@@ -62,6 +62,7 @@ CALLS: dict[str, tuple[str, set[str]]] = {
         "{fold0} {fold1} -o {out}/gathered",
         {"run", "gathered", "missing", "accepted", "left", "summary", "report", "next"},
     ),
+    "runs jobs": ("{run}", {"path", "engine", "watched", "jobs", "cancelled", "ended", "again"}),
     "runs prune": ("{runs} --keep 1", {"deleted", "freed", "left", "budget", "parts", "kept"}),
     "unseal": ("{sealed}", {"run", "now", "runs", "kept", "scores", "interval", "people", "rows", "out_of_fold"}),
     "debug": ("{data} --check inputs", {"ok", "networks"}),
