@@ -19,9 +19,9 @@ from maskcls.jobs.engines.opening import open_engine
 from maskcls.jobs.queue import JobQueue, QueuedJob, new_queue, read_queue
 from maskcls.jobs.request import TrainRequest, read_request, write_request
 from maskcls.jobs.running import refuse_running_jobs
-from maskcls.jobs.slots import DEVICES
 from maskcls.jobs.watching import Progress, WantedJob, Watch
 from maskcls.jobs.work import further_networks, name_of, unscored_folds, untrained_folds
+from maskcls.machine.gpus import DEVICES
 from maskcls.rundir import FoldDir, JobsDir, RunDir
 from maskcls.runs.checks import refuse_existing
 from maskcls.runs.integrity.epoch_log import read_log

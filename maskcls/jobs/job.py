@@ -20,8 +20,9 @@ from maskcls.jobs.engines.engine_words import LocalWords, parse_engine
 from maskcls.jobs.engines.ray_jobs import PARENT
 from maskcls.jobs.queue import JobQueue, QueuedJob, read_queue
 from maskcls.jobs.result import write_result
-from maskcls.jobs.slots import DEVICES, own_device, own_slot
+from maskcls.jobs.slots import own_slot
 from maskcls.machine import machine_error
+from maskcls.machine.gpus import own_device, set_devices
 from maskcls.rundir import JobDir, JobsDir, RunDir
 from maskcls.runs.locks import run_lock
 
@@ -140,25 +141,11 @@ def _turn(jobs: JobsDir, queue: JobQueue) -> Iterator[None]:
         yield
         return
     with own_slot(jobs, words.jobs) as number:
-        _restore(queue.devices)
-        device = own_device(number, queue.devices, _gpus())
-        _restore(device)
+        from maskcls.engine.device import gpu_count
+
+        set_devices(queue.devices)  # submitit has set its own
+        set_devices(own_device(number, queue.devices, gpu_count()))
         yield
-
-
-def _restore(devices: str | None) -> None:
-    """Set CUDA_VISIBLE_DEVICES to this: submitit has set its own."""
-    if devices is None:
-        os.environ.pop(DEVICES, None)
-    else:
-        os.environ[DEVICES] = devices
-
-
-def _gpus() -> int:
-    """Return the number of GPUs, without starting CUDA in this process."""
-    import torch
-
-    return torch.cuda.device_count()
 
 
 def _log_to(path: Path) -> None:

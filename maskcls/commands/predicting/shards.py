@@ -20,8 +20,8 @@ from maskcls.jobs.queue import JobQueue, QueuedJob, new_queue, read_queue
 from maskcls.jobs.request import PredictRequest, read_request, write_request
 from maskcls.jobs.result import read_result
 from maskcls.jobs.running import living_jobs
-from maskcls.jobs.slots import DEVICES
 from maskcls.jobs.watching import WantedJob, Watch
+from maskcls.machine.gpus import DEVICES
 from maskcls.results.predicted.gather import WantedTables, write_tables
 from maskcls.results.predicted.parts import check_shards
 from maskcls.results.predicted.plan import parts_folder, remove_parts
