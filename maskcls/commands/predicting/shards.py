@@ -24,7 +24,7 @@ from maskcls.jobs.watching import WantedJob, Watch
 from maskcls.machine.gpus import DEVICES
 from maskcls.results.predicted.gather import WantedTables, write_tables
 from maskcls.results.predicted.parts import check_shards
-from maskcls.results.predicted.plan import parts_folder, remove_parts
+from maskcls.results.predicted.plan import parts_folder, remove_parts, shard_count
 from maskcls.results.predicted.table_file import WrittenTable
 from maskcls.rundir import JobsDir, RunDir
 from maskcls.runs.checks import check_photo_prediction
@@ -64,7 +64,7 @@ def predict_shards(model: Path, asked: ShardedRequest, *, decide: bool, report: 
     with report.busy("listing photos"):
         photos = find_photos(asked.what, check_lists=not asked.wanted.skip_unreadable)
     words = parse_engine(asked.on)
-    engine, count = open_engine(words, jobs), min(shards_of(words), max(1, len(photos.names)))
+    engine, count = open_engine(words, jobs), shard_count(len(photos.names), shards_of(words))
     shards = {f"shard{number}": (number, count) for number in range(1, count + 1)}
     request = PredictRequest(
         folder=os.getcwd(),
