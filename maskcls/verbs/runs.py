@@ -146,7 +146,8 @@ def runs_gather(
     accept: Annotated[
         list[str] | None,
         typer.Option(
-            help="gather in spite of this difference: code, packages, decoder, device or plan; can be repeated",
+            help="gather in spite of this difference: code, packages, decoder, device, processor or plan;"
+            " can be repeated",
             show_default=False,
         ),
     ] = None,

@@ -8,7 +8,6 @@ from pathlib import Path
 
 from maskcls import config
 from maskcls.errors import MaskclsError, ResultError
-from maskcls.files import file_locks
 from maskcls.jobs.ending import are_to_end, ask_to_end, end_jobs
 from maskcls.jobs.engines.engine_words import parse_engine
 from maskcls.jobs.engines.opening import open_engine
@@ -19,6 +18,7 @@ from maskcls.jobs.request import PredictRequest, read_request
 from maskcls.rundir import FoldDir, JobsDir, RunDir
 from maskcls.runs.environment import read_environment
 from maskcls.runs.integrity.epoch_log import read_log
+from maskcls.runs.integrity.run_in_use import use_of_lock
 from maskcls.runs.networks import run_networks
 from maskcls.runs.records.finding import checked_run
 from maskcls.runs.repeats.repeat_runs import is_repeated
@@ -77,10 +77,7 @@ def _epochs(network: FoldDir) -> int:
 def _watcher(jobs: JobsDir) -> str | None:
     """Return the process that holds the lock of the command; of a prediction it is in the folder of the jobs."""
     lock = RunDir(jobs.path.parent if _is_of_run(jobs) else jobs.path).lock_file
-    with suppress(OSError):
-        if file_locks.is_locked(lock):
-            return lock.read_text(errors="replace") or "an unknown process"
-    return None
+    return use_of_lock(lock).holder
 
 
 def _again(jobs: JobsDir, queue: JobQueue) -> str:

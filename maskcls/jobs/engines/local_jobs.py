@@ -22,6 +22,7 @@ from maskcls.files.file_locks import is_locked
 from maskcls.jobs.engines.engine import JobStart, JobState
 from maskcls.jobs.engines.replaced import become
 from maskcls.rundir import JobsDir
+from maskcls.runs.integrity.run_in_use import use_of_lock
 from maskcls.runs.locks import run_lock
 
 MINUTES = 60 * 24 * 366  # submitit wants a limit
@@ -83,16 +84,17 @@ class LocalJobs:
 
     def _number(self, start: JobStart) -> int | None:
         """Return the process that holds the lock of the job's folder; None where it is not known to be a job."""
-        lock = self.jobs.job(start.job).lock_file
-        with suppress(OSError):
-            holder = run_lock.holder_of(lock.read_text(errors="replace")) if is_locked(lock) else None
-            if holder is not None and holder.host != platform.node():
-                fix = "give the command there"
-                got = f"process {holder.process} on {holder.host}"
-                raise ResourceError("a job works on another machine", where=start.job, got=got, fix=fix)
-            with suppress(psutil.Error):
-                if holder is not None and "maskcls.jobs" in psutil.Process(holder.process).cmdline():
-                    return holder.process
+        said = use_of_lock(self.jobs.job(start.job).lock_file).holder
+        holder = None if said is None else run_lock.holder_of(said)
+        if holder is None:
+            return None
+        if holder.host != platform.node():
+            fix = "give the command there"
+            got = f"process {holder.process} on {holder.host}"
+            raise ResourceError("a job works on another machine", where=start.job, got=got, fix=fix)
+        with suppress(psutil.Error):
+            if "maskcls.jobs" in psutil.Process(holder.process).cmdline():
+                return holder.process
         return None
 
     def _lives(self, start: JobStart) -> bool:
