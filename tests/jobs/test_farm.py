@@ -205,8 +205,12 @@ def test_slurm_gives_the_same_bytes_and_a_cancelled_job_is_tried_again(
 
 @pytest.mark.slow
 @pytest.mark.skipif(find_spec("ray") is None, reason="needs ray")
-def test_ray_gives_the_same_bytes(drawn: Path, serial: Path, tmp_path: Path) -> None:
+def test_ray_gives_the_same_bytes_and_a_killed_job_is_tried_again(drawn: Path, serial: Path, tmp_path: Path) -> None:
     run = tmp_path / "run"
+    jobs = RunDir(run).jobs
     command = started(drawn, run, "--on", "ray:cpus=0.5")
+    wait_until(lambda: jobs.job("fold0").log(1).exists())
+    os.kill(int(jobs.job("fold0").lock_file.read_text().split()[1]), signal.SIGKILL)
+    wait_until(lambda: jobs.job("fold0").log(2).exists())
     assert command.wait(500) == 0
     assert contents(run) == contents(serial)
