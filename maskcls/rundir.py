@@ -228,7 +228,7 @@ class JobsDir:
     @property
     def ended(self) -> Path:
         """Its presence says that the jobs are to end, and are not to be submitted again; see jobs/ending.py."""
-        return self.path / "ended"
+        return self.path / "ended.txt"
 
     def slot(self, number: int) -> Path:
         """Return the lock of one of the jobs that may work at the same time."""
