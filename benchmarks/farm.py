@@ -7,8 +7,8 @@
 Draws faces and trains five folds of a tiny network on them: in one process, then with `--on` for each engine. Of each
 engine the job of fold 1 is killed by SIGKILL after its first epoch, and on SLURM that of fold 3 by `scancel`. Then all
 photos are predicted, in one process and in shards. Files that contain times (logs, times.json, resume states, locks)
-are not compared; `--all` also names those that differ. Exit code 1 if a compared file differs, or if not every killed job was
-submitted again. With all engines it took 25 minutes on two cores that other programs used.
+are not compared; `--all` also names those that differ. Exit code 1 if a compared file differs, or if not every killed
+job was submitted again. With all engines it took 25 minutes on two cores that other programs used.
 """
 
 from __future__ import annotations

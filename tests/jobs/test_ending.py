@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
 import signal
 import subprocess
@@ -310,9 +309,6 @@ def test_jobs_without_a_command_are_ended(
     numbers = [int(one.lock_file.read_text().split()[1]) for one in jobs.all_jobs() if is_locked(one.lock_file)]
     assert run_app(["runs", "jobs", str(run), "--cancel", "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["cancelled"] == len(numbers) >= 1
-    for number in numbers:
-        assert not process_lives(number)
-        with pytest.raises(ProcessLookupError):
-            os.kill(number, 0)
+    wait_until(lambda: not any(map(process_lives, numbers)), 60)  # the lock is free a moment before the process ends
     assert resume(run) == 0  # no job is at work, so no engine is needed
     assert contents(run) == contents(serial)
