@@ -157,7 +157,7 @@ def places(drawn: Path, few: Path, tmp_path_factory: pytest.TempPathFactory) -> 
 
 def test_every_verb_can_print_json() -> None:
     assert CALLS.keys() == SURFACE.keys() - WITHOUT.keys()
-    assert len(CALLS) == 43
+    assert len(CALLS) == 44
     assert {verb for verb, options in SURFACE.items() if "--json" not in options} == WITHOUT.keys()
 
 
