@@ -12,6 +12,7 @@ from pathlib import Path
 ASKED_TRACKERS = ("mlflow", "wandb")  # those that keep an identity; wandb's own folder is below it
 REFIT = -1  # in the place of a fold's number: the network is trained on all rows
 OWN_FOLDER = re.compile(r"fold\d+|refit|members|test")
+STAGE = re.compile(r"stage(\d+)")
 LEFT_OUT = re.compile(r"(?:members/[^/]+/)?fold(\d+)/(?:best|last)/[^/]+")  # weights that did not train on one fold
 
 
@@ -229,6 +230,11 @@ class JobsDir:
         """Folder of the files of submitit."""
         return self.path / "submitit"
 
+    @property
+    def ended(self) -> Path:
+        """Its presence says that the jobs are to end, and are not to be submitted again; see jobs/ending.py."""
+        return self.path / "ended.txt"
+
     def slot(self, number: int) -> Path:
         """Return the lock of one of the jobs that may work at the same time."""
         return self.path / f".slot{number}.lock"
@@ -287,6 +293,11 @@ class StagesDir:
     def stage(self, number: int) -> RunDir:
         """Return the run of one stage, counted from 0."""
         return RunDir(self.path / f"stage{number}")
+
+    def all_stages(self) -> list[RunDir]:
+        """Return the runs of stages, found on disk, in their order."""
+        found = {int(match[1]): path for path in self.path.glob("*") if (match := STAGE.fullmatch(path.name))}
+        return [RunDir(found[number]) for number in sorted(found)]
 
 
 @dataclass(frozen=True)

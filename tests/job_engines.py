@@ -1,11 +1,18 @@
-"""Engines for tests: one that runs a job in this process as soon as it is submitted, and one that runs nothing."""
+"""Engines for tests: one that runs a job in this process as soon as it is submitted, and one that runs nothing; and
+trainings in a process of their own, for the real ones."""
 
 from __future__ import annotations
 
+import shutil
+import subprocess
+import sys
+import time
 from collections.abc import Callable, Mapping, Sequence
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
+from tiny import RECIPE
 
 from maskcls.jobs import job
 from maskcls.jobs.engines.engine import JobStart, JobState
@@ -74,3 +81,27 @@ def run_inline(monkeypatch: pytest.MonkeyPatch) -> list[Inline]:
     monkeypatch.setattr(job, "_obey_signals", lambda: None)
     monkeypatch.setattr(job, "_log_to", lambda path: path.write_text("log\n"))
     return opened
+
+
+def has_slurm() -> bool:
+    """Tell whether a SLURM answers here; benchmarks/slurm_here.sh starts one."""
+    if shutil.which("sinfo") is None or find_spec("submitit") is None:
+        return False
+    try:
+        return subprocess.run(["sinfo"], capture_output=True, timeout=10, check=False).returncode == 0
+    except subprocess.TimeoutExpired:
+        return False
+
+
+def started(drawn: Path, run: Path, *words: str) -> subprocess.Popen[bytes]:
+    """Start a training in a process of its own."""
+    command = [sys.executable, "-m", "maskcls", "train", str(drawn), "--run", str(run), *RECIPE, *words]
+    return subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+
+
+def wait_until(done: Callable[[], bool], seconds: float = 300.0) -> None:
+    """Wait until something is so."""
+    until = time.monotonic() + seconds
+    while not done():
+        assert time.monotonic() < until
+        time.sleep(0.1)

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from maskcls.rundir import REFIT, FoldDir, JobsDir, RunDir, SynthDir, SynthFoldDir, WeightsDir
+from maskcls.rundir import REFIT, FoldDir, JobsDir, RunDir, StagesDir, SynthDir, SynthFoldDir, WeightsDir
 
 
 def test_every_file_of_a_run_has_the_written_name() -> None:
@@ -107,9 +107,10 @@ def test_the_fold_a_file_of_weights_left_out_is_read_from_its_place(tmp_path: Pa
 
 def test_every_file_of_jobs_has_the_written_name() -> None:
     jobs = RunDir(Path("r")).jobs
-    assert (jobs.queue, jobs.request, jobs.engine) == (
+    assert (jobs.queue, jobs.request, jobs.ended, jobs.engine) == (
         Path("r/jobs/jobs.json"),
         Path("r/jobs/request.json"),
+        Path("r/jobs/ended.txt"),
         Path("r/jobs/submitit"),
     )
     assert jobs.slot(1) == Path("r/jobs/.slot1.lock")
@@ -119,3 +120,11 @@ def test_every_file_of_jobs_has_the_written_name() -> None:
         Path("r/jobs/fold0/result.json"),
         Path("r/jobs/fold0/log-2.txt"),
     )
+
+
+def test_stages_are_found_by_their_number(tmp_path: Path) -> None:
+    folder = StagesDir(tmp_path)
+    for name in ("stage10", "stage2", "stage0", "stages", "stage1x", "other"):
+        (tmp_path / name).mkdir()
+    assert [run.path.name for run in folder.all_stages()] == ["stage0", "stage2", "stage10"]
+    assert folder.stage(2) in folder.all_stages()

@@ -9,6 +9,7 @@ from pathlib import Path
 from maskcls.engine.device import start
 from maskcls.engine.processes.shared_fate import lost_processes_as_errors
 from maskcls.errors import UsageError, WeightsError
+from maskcls.jobs.ending import let_go_on
 from maskcls.jobs.farm import finish_with_jobs
 from maskcls.jobs.running import refuse_running_jobs
 from maskcls.rundir import REFIT, RunDir
@@ -100,6 +101,7 @@ def _resume_with_jobs(
     """Finish the run with jobs; they check data, weights and photos as this process would."""
     run, timer = experiment.run, PartTimer("resume")
     with run_lock.lock(run):
+        let_go_on(run.jobs)
         if wanted != list(env.folds):
             refuse_running_jobs(run)
         _add_folds(experiment, env, wanted, report)

@@ -24,7 +24,7 @@ from maskcls.startup import wake_collector
 TORCH_FLOOR = (2, 10)  # before it, a weights file can run code in spite of weights_only=True: CVE-2026-24747
 M_TRIM_THRESHOLD, M_MMAP_MAX = -1, -4  # of <malloc.h>
 
-__all__ = ["Accelerator", "augments_on_device", "move_network", "normalise", "start", "worker_count"]
+__all__ = ["Accelerator", "augments_on_device", "gpu_count", "move_network", "normalise", "start", "worker_count"]
 
 
 def start(device: DeviceConfig) -> Accelerator:
@@ -54,6 +54,11 @@ def start(device: DeviceConfig) -> Accelerator:
     accelerator = _connected(cpu=cpu, mixed_precision="fp16" if device.precision == "fp16" else "no")
     watch_others()
     return accelerator
+
+
+def gpu_count() -> int:
+    """Return the number of GPUs of CUDA that this process sees, without starting CUDA in it."""
+    return torch.cuda.device_count()
 
 
 def _connected(**how: Any) -> Accelerator:

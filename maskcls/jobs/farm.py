@@ -12,15 +12,16 @@ from pathlib import Path
 
 from maskcls.engine.fit import logged_scores
 from maskcls.errors import MaskclsError, ResultError, Stopped
+from maskcls.jobs.ending import let_go_on
 from maskcls.jobs.engines.engine import JobEngine
 from maskcls.jobs.engines.engine_words import check_training_engine
 from maskcls.jobs.engines.opening import open_engine
 from maskcls.jobs.queue import JobQueue, QueuedJob, new_queue, read_queue
 from maskcls.jobs.request import TrainRequest, read_request, write_request
 from maskcls.jobs.running import refuse_running_jobs
-from maskcls.jobs.slots import DEVICES
 from maskcls.jobs.watching import Progress, WantedJob, Watch
 from maskcls.jobs.work import further_networks, name_of, unscored_folds, untrained_folds
+from maskcls.machine.gpus import DEVICES
 from maskcls.rundir import FoldDir, JobsDir, RunDir
 from maskcls.runs.checks import refuse_existing
 from maskcls.runs.integrity.epoch_log import read_log
@@ -62,6 +63,7 @@ def train_with_jobs(
     )
     with run_lock.lock_new(run):
         refuse_existing(run, data)
+        let_go_on(run.jobs)
         queue = _queue_for(run, request, on)
         watch = Watch(run.jobs, engine, queue, report, again="give the train command again")
         try:

@@ -15,12 +15,14 @@ from typing import assert_never
 
 from maskcls import files
 from maskcls.errors import BusyError, Exit, MaskclsError, ResourceError, Stopped
+from maskcls.jobs.ending import are_to_end
 from maskcls.jobs.engines.engine_words import LocalWords, parse_engine
 from maskcls.jobs.engines.ray_jobs import PARENT
 from maskcls.jobs.queue import JobQueue, QueuedJob, read_queue
 from maskcls.jobs.result import write_result
-from maskcls.jobs.slots import DEVICES, own_device, own_slot
+from maskcls.jobs.slots import own_slot
 from maskcls.machine import machine_error
+from maskcls.machine.gpus import own_device, set_devices
 from maskcls.rundir import JobDir, JobsDir, RunDir
 from maskcls.runs.locks import run_lock
 
@@ -107,7 +109,9 @@ def _work(jobs: JobsDir, queue: JobQueue, job: QueuedJob) -> None:
 
 
 def _wanted(jobs: JobsDir, name: str, attempt: int) -> tuple[JobQueue, QueuedJob] | None:
-    """Return the queue and the job in it; None for an attempt that is not wanted any more."""
+    """Return the queue and the job in it; None for an attempt that is not wanted any more, or where all are to end."""
+    if are_to_end(jobs):
+        return None
     queue = read_queue(jobs)
     job = queue.job(name) if queue else None
     return (queue, job) if queue and job and job.attempt == attempt else None
@@ -137,25 +141,11 @@ def _turn(jobs: JobsDir, queue: JobQueue) -> Iterator[None]:
         yield
         return
     with own_slot(jobs, words.jobs) as number:
-        _restore(queue.devices)
-        device = own_device(number, queue.devices, _gpus())
-        _restore(device)
+        from maskcls.engine.device import gpu_count
+
+        set_devices(queue.devices)  # submitit has set its own
+        set_devices(own_device(number, queue.devices, gpu_count()))
         yield
-
-
-def _restore(devices: str | None) -> None:
-    """Set CUDA_VISIBLE_DEVICES to this: submitit has set its own."""
-    if devices is None:
-        os.environ.pop(DEVICES, None)
-    else:
-        os.environ[DEVICES] = devices
-
-
-def _gpus() -> int:
-    """Return the number of GPUs, without starting CUDA in this process."""
-    import torch
-
-    return torch.cuda.device_count()
 
 
 def _log_to(path: Path) -> None:

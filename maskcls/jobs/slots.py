@@ -11,7 +11,6 @@ from maskcls.files.file_locks import wait_for_lock
 from maskcls.rundir import JobsDir
 
 POLL_S = 0.2
-DEVICES = "CUDA_VISIBLE_DEVICES"
 
 
 @contextmanager
@@ -28,17 +27,3 @@ def own_slot(jobs: JobsDir, most: int) -> Iterator[int]:
                 return
             os.close(handle)
         time.sleep(POLL_S)
-
-
-def own_device(number: int, visible: str | None, found: int) -> str | None:
-    """Return CUDA_VISIBLE_DEVICES for the job in this slot: one of the machine's GPUs, in turn.
-
-    visible  the variable of the command that started the jobs; None: not set. found: GPUs that it sees.
-
-    >>> own_device(2, None, 2), own_device(1, "4,7", 2), own_device(1, None, 0)
-    ('0', '7', None)
-    """
-    if found < 1:
-        return visible
-    names = visible.split(",") if visible else [str(place) for place in range(found)]
-    return names[number % len(names)]

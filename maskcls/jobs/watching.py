@@ -12,8 +12,10 @@ from dataclasses import dataclass
 
 from maskcls import files
 from maskcls.errors import MaskclsError, ResourceError
+from maskcls.jobs.ending import are_to_end
 from maskcls.jobs.engines.engine import JobEngine, JobStart, JobState
 from maskcls.jobs.engines.engine_words import JOBS_END
+from maskcls.jobs.job_states import stage_of
 from maskcls.jobs.queue import MOST_DEATHS, JobQueue, QueuedJob, write_queue
 from maskcls.jobs.result import as_error, read_result
 from maskcls.jobs.running import job_start
@@ -22,7 +24,6 @@ from maskcls.show.terminal.job_lines import JobLine, JobLines
 from maskcls.show.terminal.progress import Reporter
 from maskcls.training.side_by_side import ChildError
 
-STARTED = "RUNNING"  # what SLURM says of a job whose process loads its libraries
 GONE_ROUNDS = 2  # in which a job is gone without a result, before it counts as dead: a network disk shows files late
 
 
@@ -75,7 +76,7 @@ class Watch:
         """Submit what is not at work already, and return when all jobs have ended well.
 
         The others are waited for when one fails. Raises the first error of a job; ResourceError for one that died too
-        often, ChildError for a bug in one.
+        often, and when they are ended by another command; ChildError for a bug in one.
         """
         if not self.engine.survives:
             self.report.once(JOBS_END)
@@ -85,6 +86,8 @@ class Watch:
         left = {one.job.name: one for one in wanted}
         try:
             while left:
+                if are_to_end(self.jobs):
+                    raise self._were_ended()
                 jobs = {name: self._own(name) for name in left}
                 states = self.engine.states([self._start(job) for job in jobs.values()])
                 for name, one in list(left.items()):
@@ -106,6 +109,10 @@ class Watch:
                 said = other.brief if isinstance(other, MaskclsError) else "a bug in maskcls"
                 self.report.note(f"{job.title} failed too: {said}; log {self._log(job)}")
             raise failed[0][1]
+
+    def _were_ended(self) -> ResourceError:
+        where, got = str(self.jobs.path.parent), "maskcls runs jobs --cancel"
+        return ResourceError("the jobs were ended", where=where, got=got, fix=f"to go on: {self.again}")
 
     def cancel(self) -> None:
         """Let all jobs of the queue end."""
@@ -185,10 +192,9 @@ class Watch:
     def _line(self, one: WantedJob, job: QueuedJob, state: JobState, *, ended: bool, failed: bool) -> JobLine:
         if ended:
             words = "failed" if failed else "done"
-        elif self.jobs.job(job.name).log(job.attempt).exists():
-            words = "at work"
         else:
-            words = "starting" if state.said == STARTED else f"waiting ({state.said})" if state.said else "waiting"
+            words = stage_of(state, logged=self.jobs.job(job.name).log(job.attempt).exists())
+            words += f" ({state.said})" if words == "waiting" and state.said else ""
         at = one.progress() if one.progress else None
         return JobLine(job.title, words, at.epochs, at.of, at.score) if at else JobLine(job.title, words)
 

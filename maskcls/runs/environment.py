@@ -39,7 +39,10 @@ class Machine(JsonFile):
     """Versions and machine. No paths, names or variables of the user.
 
     processes  of a training over several devices; 1 otherwise.
-    code       digest of maskcls's own source, see `code_sha256`; None in runs of earlier versions.
+    code       digest of maskcls's own source, see `code_sha256`.
+    processor  that computes networks, by its name; kernels: those that torch chooses for it, see `processor_kind`.
+
+    The last three are None in runs of earlier versions.
     """
 
     maskcls: str
@@ -49,6 +52,8 @@ class Machine(JsonFile):
     device: str
     processes: int
     code: str | None = None
+    processor: str | None = None
+    kernels: str | None = None
 
 
 class GatheredRun(JsonFile):
@@ -105,6 +110,8 @@ class Environment(JsonFile):
     device: str
     processes: int
     code: str | None = None
+    processor: str | None = None
+    kernels: str | None = None
 
     @property
     def machine(self) -> Machine:
@@ -117,7 +124,10 @@ class Environment(JsonFile):
 
 
 def this_machine(device: object, processes: int) -> Machine:
-    """Return the versions and the machine of this process."""
+    """Return the versions and the machine of this process. device: that computes, by its name."""
+    from maskcls.engine.compute.processor_kind import processor_kind  # heavy for the commands that only read env.json
+
+    name, kernels = processor_kind(str(device))
     return Machine(
         maskcls=maskcls.__version__,
         python=sys.version.split()[0],
@@ -126,6 +136,8 @@ def this_machine(device: object, processes: int) -> Machine:
         device=str(device),
         processes=processes,
         code=code_sha256(),
+        processor=name,
+        kernels=kernels,
     )
 
 

@@ -17,6 +17,7 @@ from typing import Any
 from maskcls.errors import Exit, MaskclsError, ResourceError, Stopped
 from maskcls.machine import machine_error
 from maskcls.machine.child_processes import end_children, start_child
+from maskcls.machine.gpus import DEVICES, own_device, set_devices
 
 POLL_S = 0.5
 GRACE_S = 15.0  # for a worker to save its trial and give it back
@@ -28,26 +29,29 @@ class WorkerBugError(Exception):
 
 
 def run_workers(
-    count: int, target: Callable[..., object], arguments: Sequence[Any], watch: Callable[[], object]
+    count: int, target: Callable[..., object], arguments: Sequence[Any], watch: Callable[[], object], gpus: int = 0
 ) -> None:
     """Run `target(*arguments)` in `count` processes until all have ended.
 
     target  a function of a module, which a new interpreter can import.
     watch   called every now and then, and at the end.
+    gpus    those that this process sees; each worker gets one of them, in turn.
 
-    A worker that is killed is replaced; what it worked on is left to the others. The first error of a worker ends all,
-    and is raised here. Ctrl-C and SIGTERM end all after they have saved.
+    A worker that is killed is replaced by one with its processors and its GPU; what it worked on is left to the others.
+    The first error of a worker ends all, and is raised here. Ctrl-C and SIGTERM end all after they have saved.
     """
     context = multiprocessing.get_context("spawn")
-    running: dict[SpawnProcess, Connection] = {}
+    running: dict[SpawnProcess, tuple[int, Connection]] = {}
     deaths, shares = 0, _processor_shares(count)
 
     def start(number: int) -> None:
         ours, theirs = context.Pipe(duplex=False)
-        child = context.Process(target=_child, args=(theirs, target, tuple(arguments), shares[number % len(shares)]))
+        device = own_device(number, os.environ.get(DEVICES), gpus)
+        words = (theirs, target, tuple(arguments), shares[number % len(shares)], device)
+        child = context.Process(target=_child, args=words)
         start_child(child)
         theirs.close()
-        running[child] = ours
+        running[child] = number, ours
 
     try:
         for number in range(count):
@@ -56,7 +60,8 @@ def run_workers(
             time.sleep(POLL_S)
             watch()
             for child in [one for one in running if not one.is_alive()]:
-                _raise_error(running.pop(child), child)
+                number, pipe = running.pop(child)
+                _raise_error(pipe, child)
                 if child.exitcode is not None and child.exitcode < 0:
                     deaths += 1
                     if deaths > MOST_DEATHS:
@@ -65,7 +70,7 @@ def run_workers(
                             got=f"{deaths} times, the last time by {signal.Signals(-child.exitcode).name}",
                             fix="free memory, or take fewer --workers; the same command goes on",
                         )
-                    start(deaths)
+                    start(number)
     finally:
         end_children(list(running), GRACE_S)
         watch()
@@ -100,13 +105,18 @@ def _stop(*_: object) -> None:
 
 
 def _child(
-    pipe: Connection, target: Callable[..., object], arguments: tuple[Any, ...], processors: set[int] | None
+    pipe: Connection,
+    target: Callable[..., object],
+    arguments: tuple[Any, ...],
+    processors: set[int] | None,
+    device: str | None,
 ) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, _stop)
     threading.Thread(target=_end_with_parent, daemon=True).start()
     if processors is not None:
         os.sched_setaffinity(0, processors)
+    set_devices(device)
     try:
         target(*arguments)
     except Stopped:

@@ -104,7 +104,6 @@ def verify(
         typer.Argument(
             metavar="RUN|FILE|cache",
             help="a run folder, a submission, or the cache of photos",
-            callback=answering,
         ),
     ],
     run: Annotated[

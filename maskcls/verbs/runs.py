@@ -1,4 +1,4 @@
-"""List, compare, note, gather and prune runs."""
+"""List, compare, note, gather and prune runs, and see or end their jobs."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from maskcls.errors import UsageError
 from maskcls.show.terminal.waiting import waiting
 from maskcls.verbs.help import VerbApp
 from maskcls.verbs.older import moved, note_dry_run
-from maskcls.verbs.options import Force, Json, MovedData, RunPath, all_answering, answering, interruptible
+from maskcls.verbs.options import Force, Json, MovedData, RunPath, all_answering, answering, interruptible, run_folders
 
-app = VerbApp(no_args_is_help=True, help="List, compare, note, gather and prune runs.")
+app = VerbApp(no_args_is_help=True, help="List, compare, note, gather and prune runs; see or end their jobs.")
 
 
 @app.command("list")
@@ -146,7 +146,8 @@ def runs_gather(
     accept: Annotated[
         list[str] | None,
         typer.Option(
-            help="gather in spite of this difference: code, packages, decoder, device or plan; can be repeated",
+            help="gather in spite of this difference: code, packages, decoder, device, processor or plan;"
+            " can be repeated",
             show_default=False,
         ),
     ] = None,
@@ -177,6 +178,36 @@ def runs_gather(
         made = gather_runs(given, folder, accept=kinds, data=data, report=report)
         after = after_training(folder, report, data) if made.summary else None
     print_gathering(made, after, noun, json=json)
+
+
+@app.command("jobs")
+def runs_jobs(
+    what: Annotated[
+        Path,
+        typer.Argument(
+            metavar="RUN|FILE",
+            help="a run, or the output of predict, whose command has --on",
+            autocompletion=run_folders,
+            show_default=False,
+        ),
+    ],
+    cancel: Annotated[
+        bool, typer.Option("--cancel", help="end all jobs, and the command that watches them; they can be continued")
+    ] = False,
+    json: Json = False,
+) -> None:
+    """Show what the jobs of a run do, or end them; `resume --on` goes on from their last saves.
+
+    \b
+    maskcls runs jobs runs/a
+    maskcls runs jobs runs/a --cancel
+    """
+    from maskcls.commands.runs.jobs import run_jobs
+    from maskcls.show.runs.job_list import print_jobs
+
+    with waiting("ending the jobs" if cancel else "asking for the jobs"):
+        found = run_jobs(what, cancel=cancel)
+    print_jobs(found, json=json)
 
 
 @app.command("prune")

@@ -92,6 +92,7 @@ SURFACE = {
     "runs note": frozenset({"RUN", "TEXT", "--leaderboard", "--name", "--keep/--no-keep", "--json"}),
     "runs compare": frozenset({"A", "B", "C", "--answers", "-o/--output", "--force", "--json"}),
     "runs gather": frozenset({"A B C", "-o/--output", "--data", "--accept", "--json"}),
+    "runs jobs": frozenset({"RUN|FILE", "--cancel", "--json"}),
     "runs prune": frozenset({"FOLDER", "--keep", "--budget", "--whole", "--yes", "--json"}),
     "group": frozenset({"DATA", "-o/--output", "--unlabelled", "--train", "--run", "--force", "--json"}),
     "synth train": frozenset(
@@ -182,7 +183,7 @@ def written(parameter: Any) -> str:
 
 def test_the_verbs_and_options_are_the_written_ones() -> None:
     assert parameters(hidden=False) == SURFACE
-    assert len(SURFACE) == 45
+    assert len(SURFACE) == 46
     hidden = {f"{verb} {option}" for verb, options in parameters(hidden=True).items() for option in options}
     assert hidden == HIDDEN
 

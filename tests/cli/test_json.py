@@ -62,6 +62,7 @@ CALLS: dict[str, tuple[str, set[str]]] = {
         "{fold0} {fold1} -o {out}/gathered",
         {"run", "gathered", "missing", "accepted", "left", "summary", "report", "next"},
     ),
+    "runs jobs": ("{run}", {"path", "engine", "watched", "jobs", "cancelled", "ended", "again"}),
     "runs prune": ("{runs} --keep 1", {"deleted", "freed", "left", "budget", "parts", "kept"}),
     "unseal": ("{sealed}", {"run", "now", "runs", "kept", "scores", "interval", "people", "rows", "out_of_fold"}),
     "debug": ("{data} --check inputs", {"ok", "networks"}),
@@ -156,7 +157,7 @@ def places(drawn: Path, few: Path, tmp_path_factory: pytest.TempPathFactory) -> 
 
 def test_every_verb_can_print_json() -> None:
     assert CALLS.keys() == SURFACE.keys() - WITHOUT.keys()
-    assert len(CALLS) == 43
+    assert len(CALLS) == 44
     assert {verb for verb, options in SURFACE.items() if "--json" not in options} == WITHOUT.keys()
 
 

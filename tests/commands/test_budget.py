@@ -75,6 +75,65 @@ def test_the_folder_predicts_and_is_scored_with_its_best_stage(
     assert api.evaluate(staged).scores.joint.macro_f1 == pytest.approx(summary.pooled.macro_f1)
 
 
+def verified(folder: Path, capsys: pytest.CaptureFixture[str]) -> tuple[int, dict[str, str]]:
+    """Return the exit code of verify, and the verdict of every file."""
+    capsys.readouterr()
+    code = run_app(["verify", str(folder), "--json"])
+    told = json.loads(capsys.readouterr().out)
+    assert (told["kind"], told["ok"]) == ("stages", code == Exit.OK)
+    assert len({check["name"] for check in told["checks"]}) == len(told["checks"])
+    return code, {check["name"]: check["verdict"] for check in told["checks"]}
+
+
+def test_verify_compares_the_files_of_all_stages(
+    staged: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """All bytes below the folder are named; a changed bit is found in both stages, whichever of them answers."""
+    folder = tmp_path / "b"
+    shutil.copytree(staged, folder)
+    code, found = verified(folder, capsys)
+    assert code == Exit.OK
+    assert found.keys() == tiny.hashes(folder).keys()
+    skipped = {name for name, verdict in found.items() if verdict == "skipped"}
+    assert skipped == {".choices.lock", "stages.yaml", "stage0/.lock", "stage1/.lock"}
+    assert set(found.values()) == {"ok", "skipped"}
+
+    for name in ("stage0/fold1/oof.npz", "stage1/fold1/oof.npz", "stages.json"):
+        whole = (folder / name).read_bytes()
+        (folder / name).write_bytes(whole[:-9] + bytes([whole[-9] ^ 1]) + whole[-8:])
+        code, changed = verified(folder, capsys)
+        assert (code, changed[name]) == (Exit.RESULT, "FAILED")
+        (folder / name).write_bytes(whole)
+    (folder / "stray.txt").write_text("x")
+    assert verified(folder, capsys)[1]["stray.txt"] == "warning"
+
+
+def test_verify_says_which_stages_are_not_finished(
+    staged: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = tmp_path / "b"
+    shutil.copytree(staged, folder)
+    (folder / "stage1" / "summary.json").unlink()
+    (folder / "stage1" / "oof.npz").unlink()
+    code, found = verified(folder, capsys)
+    assert (code, found["stage0/summary.json"]) == (Exit.OK, "ok")
+    assert {name for name, verdict in found.items() if verdict == "warning"} == {"stage1"}
+    assert run_app(["verify", str(folder)]) == Exit.OK
+    out = " ".join(capsys.readouterr().out.split())
+    assert f"this stage is not finished, and does not answer: maskcls resume {folder}" in out
+
+    damaged = folder / "stage1" / "fold0" / "best" / "weights.safetensors"  # what resume would go on from
+    damaged.write_bytes(damaged.read_bytes()[:-1])
+    assert verified(folder, capsys)[1]["stage1/fold0/best/weights.safetensors"] == "FAILED"
+    (folder / "stage1" / "env.json").write_text("{}")
+    assert verified(folder, capsys)[1]["stage1/env.json"] == "FAILED"
+    shutil.rmtree(folder / "stage1")
+    (folder / "stage0" / "summary.json").unlink()  # none answers
+    code, found = verified(folder, capsys)
+    assert code == Exit.OK
+    assert {name for name, verdict in found.items() if verdict == "warning"} == {"stage0", "stage1"}
+
+
 def test_a_folder_of_stages_is_not_trained_again_and_nothing_is_left_to_resume(
     staged: Path, drawn: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

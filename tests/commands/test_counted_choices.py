@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from sklearn.metrics import f1_score
 from test_runs import begin, guesses, photos, train, truth
 
+from maskcls import files
 from maskcls.cli import run_app
 from maskcls.commands.runs.compare import compare, compare_runs
 from maskcls.commands.runs.list import list_runs
@@ -19,7 +21,7 @@ from maskcls.results.comparison.difference import paired_influence
 from maskcls.results.comparison.multiple import simultaneous
 from maskcls.results.comparison.optimism import optimism_of_best
 from maskcls.results.scores.person_counts import count_people
-from maskcls.rundir import RunDir
+from maskcls.rundir import RunDir, StudyDir
 from maskcls.runs.choices.register import read_register
 from maskcls.show.answers.many import optimism_line
 from maskcls.training.assemble import assemble
@@ -193,3 +195,56 @@ def test_what_the_choice_is_worth_is_listed_and_compared(
     data = json.loads(capsys.readouterr().out)
     assert again.optimism is not None
     assert data["optimism"]["value"] == pytest.approx(again.optimism.value)
+
+
+def test_trials_of_a_search_are_listed_with_its_own_score(
+    tmp_path: Path, runs: list[Path], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Three trials of a search alone: no other correction. With a run beside them: both, each under its name."""
+    study = StudyDir(tmp_path / "runs" / "study")
+    for number in range(3):
+        make(study.trial(f"{number:04d}").path, 0.5, number)
+    study.facts.write_text("{}")
+    other = "runs were tried on these rows"
+
+    def listed() -> tuple[str, dict[str, Any]]:
+        capsys.readouterr()
+        assert run_app(["runs", "list", str(study.path.parent)]) == 0
+        text = " ".join(capsys.readouterr().out.split())
+        assert run_app(["runs", "list", str(study.path.parent), "--json"]) == 0
+        return text, json.loads(capsys.readouterr().out)
+
+    text, found = listed()
+    assert other in text  # the search has no result yet
+    assert found["searches"] == []
+    interval = {"low": 0.38, "high": 0.44, "level": 0.95}
+    scored = {
+        "macro_f1": 0.41,
+        "interval": interval,
+        "naive": 0.43,
+        "naive_interval": interval,
+        "tried": 5,
+        "people": 9,
+    }
+    result = {"sampler": "tpe", "trials": {"done": 3, "pruned": 2}, "best": {"trial": 2, "values": {}}, "kept": []}
+    files.commit_json(study.result, files.with_digest({**result, "score": {"how": "corrected", **scored}}))
+    text, found = listed()
+    assert f"search {study.path}: the best of 5 trials is 0002" in text
+    assert "macro-F1 for new people: 0.4100, 95 % interval 0.3800 to 0.4400" in text
+    assert "on the rows of the search: 0.4300, which is 0.0200 too high by the choice" in text
+    assert other not in text
+    assert "best of 3 runs" not in text
+    (one,) = found["searches"]
+    assert (one["study"], one["best"], one["trials"]) == (str(study.path), str(study.trial("0002").path), 5)
+    assert one["score"] == {"how": "corrected", **scored}
+    assert found["best"]["runs"] == 3
+
+    make(study.path.parent / "beside", 0.5, 3)
+    text, _ = listed()
+    assert "macro-F1 for new people: 0.4100" in text
+    assert f"4 {other}" in text
+    assert "of a search alone, its own score is the better one" in text
+    study.result.write_text(study.result.read_text().replace("0.41", "0.91"))
+    text, found = listed()
+    assert found["searches"] == []
+    assert other in text

@@ -236,7 +236,7 @@ def test_another_data_set_is_named(
         assert "normal" in said
 
 
-def test_other_code_packages_decoders_devices_and_plans_are_named_and_can_be_accepted(
+def test_other_code_packages_decoders_devices_processors_and_plans_are_named_and_can_be_accepted(
     pair: list[Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     env = read_environment(RunDir(pair[1]))
@@ -246,6 +246,7 @@ def test_other_code_packages_decoders_devices_and_plans_are_named_and_can_be_acc
         "packages": ({"packages": env.packages | {"torch": "1.0"}}, "and 1.0 expected"),
         "decoder": ({"packages": env.packages | {"libjpeg": "6b"}}, "and 6b expected"),
         "device": ({"device": "cuda"}, "device cpu and cuda"),
+        "processor": ({"processor": "Elbrus"}, "and Elbrus expected"),
         "plan": ({"plans": {"": replace(env.plans[""], threads=3)}}, "threads 1 and 3"),
     }
     assert tuple(changes) == KINDS
@@ -263,6 +264,21 @@ def test_other_code_packages_decoders_devices_and_plans_are_named_and_can_be_acc
     assert "the folds were not computed in one way" in one_line(capsys.readouterr().out)
     assert json.loads((tmp_path / "run/env.json").read_text())["gathered"]["accepted"] == [line]
     assert "no such difference" in refused(pair, tmp_path / "all", capsys, "--accept", "all", code=Exit.USAGE)
+
+
+def test_the_kernels_count_and_what_an_earlier_version_did_not_write_does_not(
+    pair: list[Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """On one model of processor, torch uses other kernels by ATEN_CPU_CAPABILITY, or by another build."""
+    env = read_environment(RunDir(pair[1]))
+    assert env.kernels
+    other = changed(pair[1], tmp_path / "other", kernels="SSE")
+    said = refused([pair[0], other], tmp_path / "run", capsys)
+    assert "trained on other kinds of processors" in said
+    assert f"kernels {env.kernels} and SSE" in said
+    older = changed(pair[1], tmp_path / "older", processor=None, kernels=None)
+    runs = [RunDir(pair[0]), RunDir(older)]
+    assert read_fold_runs(runs, RunDir(tmp_path / "run"), accept=(), data=None).accepted == ()
 
 
 @pytest.mark.parametrize(

@@ -7,14 +7,12 @@ import os
 import shutil
 import signal
 import subprocess
-import sys
-import time
 from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
-from job_engines import run_inline
-from tiny import RECIPE, contents, outcome, resume, train
+from job_engines import has_slurm, run_inline, started, wait_until
+from tiny import contents, outcome, resume, train
 
 from maskcls import config
 from maskcls.cli import run_app
@@ -155,29 +153,6 @@ def test_without_the_extra_one_message(
 # ---- the engines themselves ------------------------------------------------------------------------------------------
 
 
-def has_slurm() -> bool:
-    """Tell whether a SLURM answers here; benchmarks/slurm_here.sh starts one."""
-    if shutil.which("sinfo") is None or find_spec("submitit") is None:
-        return False
-    try:
-        return subprocess.run(["sinfo"], capture_output=True, timeout=10, check=False).returncode == 0
-    except subprocess.TimeoutExpired:
-        return False
-
-
-def started(drawn: Path, run: Path, *words: str) -> subprocess.Popen[bytes]:
-    """Start a training in a process of its own."""
-    command = [sys.executable, "-m", "maskcls", "train", str(drawn), "--run", str(run), *RECIPE, *words]
-    return subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-
-
-def wait_until(done: object, seconds: float = 300.0) -> None:
-    until = time.monotonic() + seconds
-    while not done():  # type: ignore[operator]
-        assert time.monotonic() < until
-        time.sleep(0.1)
-
-
 @pytest.mark.slow
 @pytest.mark.skipif(find_spec("submitit") is None, reason="needs submitit")
 def test_local_jobs_outlive_their_command(drawn: Path, serial: Path, tmp_path: Path) -> None:
@@ -230,8 +205,12 @@ def test_slurm_gives_the_same_bytes_and_a_cancelled_job_is_tried_again(
 
 @pytest.mark.slow
 @pytest.mark.skipif(find_spec("ray") is None, reason="needs ray")
-def test_ray_gives_the_same_bytes(drawn: Path, serial: Path, tmp_path: Path) -> None:
+def test_ray_gives_the_same_bytes_and_a_killed_job_is_tried_again(drawn: Path, serial: Path, tmp_path: Path) -> None:
     run = tmp_path / "run"
+    jobs = RunDir(run).jobs
     command = started(drawn, run, "--on", "ray:cpus=0.5")
+    wait_until(lambda: jobs.job("fold0").log(1).exists())
+    os.kill(int(jobs.job("fold0").lock_file.read_text().split()[1]), signal.SIGKILL)
+    wait_until(lambda: jobs.job("fold0").log(2).exists())
     assert command.wait(500) == 0
     assert contents(run) == contents(serial)

@@ -34,9 +34,9 @@ WHOLE = Environment(
     **dict(MACHINE),
 )
 KEYS = ["format", "data", "folds", "hashes", "cropping", "weights", "plans"]
-KEYS += ["maskcls", "python", "packages", "platform", "device", "processes", "code"]
+KEYS += ["maskcls", "python", "packages", "platform", "device", "processes", "code", "processor", "kernels"]
 
-OPTIONAL = ("format", "plans", "cropping", "weights", "code")
+OPTIONAL = ("format", "plans", "cropping", "weights", "code", "processor", "kernels")
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
 
 import pytest
@@ -113,6 +113,36 @@ def fails(what: str) -> None:
         raise AssertionError("strange")
     if what == "kill":
         os.kill(os.getpid(), signal.SIGKILL)
+
+
+def seen(folder: Path, kill: str) -> None:
+    """Write what a worker has got; of those on the GPU `kill`, the first one kills itself before."""
+    gpu = os.environ.get("CUDA_VISIBLE_DEVICES", "none")
+    with suppress(FileExistsError):
+        (folder / f"begun {gpu}").touch(exist_ok=False)
+        if gpu == kill:
+            os.kill(os.getpid(), signal.SIGKILL)
+    cores = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else []
+    (folder / f"{gpu} {os.getpid()}").write_text(str(cores))
+
+
+@pytest.mark.parametrize(
+    ("visible", "gpus", "expected"),
+    [("4,GPU-7", 2, ["4", "GPU-7"]), (None, 2, ["0", "1"]), (None, 0, ["none", "none"]), ("3,-1", 1, ["3", "3"])],
+)
+def test_each_worker_has_a_gpu_in_turn_and_so_has_its_replacement(
+    visible: str | None, gpus: int, expected: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    if visible is not None:
+        monkeypatch.setenv("CUDA_VISIBLE_DEVICES", visible)
+    monkeypatch.setattr(workers, "POLL_S", 0.05)
+    run_workers(2, seen, [tmp_path, expected[1]], lambda: None, gpus)
+    ended = [path for path in sorted(tmp_path.iterdir()) if not path.name.startswith("begun")]
+    assert [path.name.split()[0] for path in ended] == expected
+    assert os.environ.get("CUDA_VISIBLE_DEVICES") == visible
+    if len(workers._processor_shares(2)) == 2:
+        assert sorted(path.read_text() for path in ended) == sorted(map(str, map(list, workers._processor_shares(2))))
 
 
 def test_the_error_of_a_worker_ends_all(tmp_path: Path) -> None:

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 from maskcls.data.photos.cache_folder import cache_folder, leftovers, packs
 from maskcls.data.photos.identity.pack_check import check_pack
 from maskcls.errors import DataError, ResultError
 from maskcls.results.submissions.checks import Check, check_of
-from maskcls.rundir import RunDir
+from maskcls.rundir import RunDir, StagesDir
 from maskcls.runs.integrity.run_checks import run_checks
+from maskcls.runs.integrity.stages_checks import stages_checks
 from maskcls.runs.integrity.table_checks import predictions_checks, table_checks
 from maskcls.runs.locks import run_lock
+from maskcls.runs.stages.record import is_staged
 from maskcls.show.runs.verification import Verification
 
 CACHE = Path("cache")  # the word for the cache of photos
@@ -22,8 +25,8 @@ CACHE = Path("cache")  # the word for the cache of photos
 def verify(what: Path, run: RunDir | None = None, data: Path | None = None) -> Verification:
     """Check every file, reading all of it. Nothing is written, and a training of the run is not kept from going on.
 
-    what  a run folder; a table that maskcls wrote, with its sidecar; predictions (.npz); the cache of photos: its
-          folder, or `cache` where there is no such path.
+    what  a run folder, or that of the stages of a time limit; a table that maskcls wrote, with its sidecar;
+          predictions (.npz); the cache of photos: its folder, or `cache` where there is no such path.
     run, data  of a submission: the run and the data set to compare with.
 
     Raises DataError for a path that does not exist, ResultError for a folder that is neither run nor cache.
@@ -32,6 +35,8 @@ def verify(what: Path, run: RunDir | None = None, data: Path | None = None) -> V
         what = cache_folder()
         return Verification(what, "cache", tuple(_cache_checks(what)))
     if what.is_dir():
+        if is_staged(RunDir(what)):
+            return Verification(what, "stages", tuple(_stages_checks(StagesDir(what))))
         if not RunDir(what).env.exists() and (packs(what) or leftovers(what)):
             return Verification(what, "cache", tuple(_cache_checks(what)))
         with run_lock.reading(RunDir(what)):
@@ -48,6 +53,8 @@ def refuse_unverified(found: Verification) -> None:
     fix = (
         f"restore them from a copy; a deleted fold, or deleted oof.npz and summary.json, are made again by: {again}"
         if found.kind == "run"
+        else f"restore them from a copy; the same of a stage by: {again}/stageN"
+        if found.kind == "stages"
         else "delete the folders of these packs; they are made again when they are needed"
         if found.kind == "cache"
         else "restore them from a copy, or predict again"
@@ -58,6 +65,13 @@ def refuse_unverified(found: Verification) -> None:
             where=str(found.path),
             fix=fix,
         )
+
+
+def _stages_checks(folder: StagesDir) -> list[Check]:
+    with ExitStack() as stack:
+        for run in folder.all_stages():
+            stack.enter_context(run_lock.reading(run))
+        return stages_checks(folder)
 
 
 def _cache_checks(folder: Path) -> Iterator[Check]:

@@ -11,19 +11,20 @@ from pathlib import Path
 
 from maskcls.data.layouts.named import check_what, find_photos
 from maskcls.errors import BusyError, MaskclsError, UsageError
-from maskcls.files import named_file
+from maskcls.jobs.ending import let_go_on
 from maskcls.jobs.engines.engine import JobEngine
 from maskcls.jobs.engines.engine_words import parse_engine, shards_of
 from maskcls.jobs.engines.opening import open_engine
+from maskcls.jobs.job_folders import jobs_of
 from maskcls.jobs.queue import JobQueue, QueuedJob, new_queue, read_queue
 from maskcls.jobs.request import PredictRequest, read_request, write_request
 from maskcls.jobs.result import read_result
 from maskcls.jobs.running import living_jobs
-from maskcls.jobs.slots import DEVICES
 from maskcls.jobs.watching import WantedJob, Watch
+from maskcls.machine.gpus import DEVICES
 from maskcls.results.predicted.gather import WantedTables, write_tables
 from maskcls.results.predicted.parts import check_shards
-from maskcls.results.predicted.plan import parts_folder, remove_parts
+from maskcls.results.predicted.plan import parts_folder, remove_parts, shard_count
 from maskcls.results.predicted.table_file import WrittenTable
 from maskcls.rundir import JobsDir, RunDir
 from maskcls.runs.checks import check_photo_prediction
@@ -63,7 +64,7 @@ def predict_shards(model: Path, asked: ShardedRequest, *, decide: bool, report: 
     with report.busy("listing photos"):
         photos = find_photos(asked.what, check_lists=not asked.wanted.skip_unreadable)
     words = parse_engine(asked.on)
-    engine, count = open_engine(words, jobs), min(shards_of(words), max(1, len(photos.names)))
+    engine, count = open_engine(words, jobs), shard_count(len(photos.names), shards_of(words))
     shards = {f"shard{number}": (number, count) for number in range(1, count + 1)}
     request = PredictRequest(
         folder=os.getcwd(),
@@ -71,6 +72,7 @@ def predict_shards(model: Path, asked: ShardedRequest, *, decide: bool, report: 
         shards={name: f"{number}/{of}" for name, (number, of) in shards.items()},
     )
     with _locked(jobs):
+        let_go_on(jobs)
         queue = _queue(jobs, request, asked.on, engine)
         again = f"give the same command again; finished parts are kept beside {first}"
         watch = Watch(jobs, engine, queue, report, again=again)
@@ -87,15 +89,6 @@ def predict_shards(model: Path, asked: ShardedRequest, *, decide: bool, report: 
             remove_parts(folder)
         shutil.rmtree(jobs.path, ignore_errors=True)
     return tables
-
-
-def jobs_of(output: Path) -> JobsDir:
-    """Return the folder of the jobs that predict this output.
-
-    >>> jobs_of(Path("a.csv")).path.name
-    'a.csv.jobs'
-    """
-    return JobsDir(named_file(output).with_name(f"{output.name}.jobs"))
 
 
 def _is_done(jobs: JobsDir, queue: JobQueue, name: str, folder: Path) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from maskcls.results.comparison.many import best_of
 from maskcls.results.comparison.optimism import optimism_of_best
 from maskcls.results.rows_by_id import find_rows
 from maskcls.runs.choices.register import read_register, rows_key
+from maskcls.runs.choices.search_result import FinishedSearch, read_search, study_of
 from maskcls.runs.choices.tried import tried_digest
 from maskcls.runs.choices.tried_rows import counts_of
 from maskcls.runs.read_labelled import parts_of, read_out_of_fold
@@ -35,7 +37,16 @@ def list_runs(folders: Sequence[Path], *, base: Path | None, sort: str) -> RunLi
         raise UsageError("no such order", where="--sort", got=repr(sort), expected=", ".join(SORTS))
     found = in_order([read_record(run) for run in find_runs(folders)], sort)
     settings = _base_settings(base) if base else shared_settings([one.settings for one in found if one.settings])
-    return RunList(tuple(found), tuple(folders), base, settings, best_run(found))
+    return RunList(tuple(found), tuple(folders), base, settings, best_run(found), _searches(found))
+
+
+def _searches(found: Sequence[RunRecord]) -> tuple[FinishedSearch, ...]:
+    """Return the searches whose trials are among the runs, without those that have no result or a damaged one."""
+    results = []
+    for study in dict.fromkeys(study for one in found if (study := study_of(one.run)) is not None):
+        with suppress(ResultError):
+            results.append(read_search(study))
+    return tuple(one for one in results if one is not None)
 
 
 def best_run(found: Sequence[RunRecord]) -> BestRun | None:

@@ -6,6 +6,7 @@ All jobs are started at once. Each waits until it may work, see slots.py.
 from __future__ import annotations
 
 import os
+import platform
 import signal
 import subprocess
 import sys
@@ -13,12 +14,16 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 
+import psutil
+
 from maskcls.config.installed_extras import check_extra
 from maskcls.errors import ResourceError
 from maskcls.files.file_locks import is_locked
 from maskcls.jobs.engines.engine import JobStart, JobState
 from maskcls.jobs.engines.replaced import become
 from maskcls.rundir import JobsDir
+from maskcls.runs.integrity.run_in_use import use_of_lock
+from maskcls.runs.locks import run_lock
 
 MINUTES = 60 * 24 * 366  # submitit wants a limit
 
@@ -63,14 +68,34 @@ class LocalJobs:
         return {start.name: JobState(self._lives(start)) for start in starts}
 
     def cancel(self, start: JobStart) -> None:
-        """Send SIGTERM to the process that this command has started."""
-        with suppress(KeyError, ProcessLookupError):
-            os.kill(self.processes[start.name], signal.SIGTERM)
+        """Send SIGTERM to the process of a job, whichever command has started it.
+
+        ResourceError for one on another machine that sees the same folder.
+        """
+        number = self.processes.get(start.name) or self._number(start)
+        if number is not None:
+            with suppress(ProcessLookupError):
+                os.kill(number, signal.SIGTERM)
 
     def said_by(self, start: JobStart) -> str:
         """Return the file of submitit, or its folder for a job that another command has started."""
         number = self.processes.get(start.name)
         return str(self.jobs.engine if number is None else self.jobs.engine / f"{number}_0_log.err")
+
+    def _number(self, start: JobStart) -> int | None:
+        """Return the process that holds the lock of the job's folder; None where it is not known to be a job."""
+        said = use_of_lock(self.jobs.job(start.job).lock_file).holder
+        holder = None if said is None else run_lock.holder_of(said)
+        if holder is None:
+            return None
+        if holder.host != platform.node():
+            fix = "give the command there"
+            got = f"process {holder.process} on {holder.host}"
+            raise ResourceError("a job works on another machine", where=start.job, got=got, fix=fix)
+        with suppress(psutil.Error):
+            if "maskcls.jobs" in psutil.Process(holder.process).cmdline():
+                return holder.process
+        return None
 
     def _lives(self, start: JobStart) -> bool:
         if start.name in self.processes and process_lives(self.processes[start.name]):

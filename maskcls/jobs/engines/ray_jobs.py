@@ -16,6 +16,7 @@ from maskcls.jobs.engines.engine import JobStart, JobState
 from maskcls.jobs.engines.engine_words import RayWords
 
 NAMESPACE = "maskcls"
+ANSWER_S = 0.5  # for the actors to answer, together
 ADDRESS = "RAY_ADDRESS"
 PATH = "PYTHONPATH"
 PARENT = "MASKCLS_JOB_PARENT"  # the process whose end ends the job
@@ -32,6 +33,7 @@ class RayJobs:
         import ray
 
         self.words, self.ray, self.actors = words, ray, list[Any]()
+        self.calls: dict[str, Any] = {}  # of actors that have not answered yet
         common: dict[str, Any] = {
             "namespace": NAMESPACE,
             "log_to_driver": False,
@@ -67,8 +69,18 @@ class RayJobs:
         self.actors.append(actor.remote(list(start.command), start.name, dict(_passed_on())))
 
     def states(self, starts: Sequence[JobStart]) -> Mapping[str, JobState]:
-        """Return whether Ray still has the actors."""
-        return {start.name: JobState(self._actor(start) is not None) for start in starts}
+        """Return whether the actors live: one that waits for its devices does, and one that answers a call.
+
+        Ray may know an actor that has ended by its name, as long as the command that made it runs. So each is called,
+        and called again when it has answered.
+        """
+        for start in starts:
+            if start.name not in self.calls and (actor := self._actor(start)) is not None:
+                self.calls[start.name] = actor.answer.remote()
+        asked = {start.name: self.calls[start.name] for start in starts if start.name in self.calls}
+        if asked:
+            self.ray.wait(list(asked.values()), num_returns=len(asked), timeout=ANSWER_S)
+        return {start.name: JobState(start.name in asked and self._lives(start.name)) for start in starts}
 
     def cancel(self, start: JobStart) -> None:
         """End the actor, and with it the job."""
@@ -78,6 +90,19 @@ class RayJobs:
     def said_by(self, start: JobStart) -> str:
         """Return where Ray keeps what its workers print."""
         return "the logs of Ray, by default below /tmp/ray/session_latest/logs"
+
+    def _lives(self, name: str) -> bool:
+        """Tell whether an actor answers its call, or has not been able to yet."""
+        errors = self.ray.exceptions
+        try:
+            self.ray.get(self.calls[name], timeout=0)
+        except (errors.GetTimeoutError, TimeoutError):
+            return True
+        except errors.RayActorError as error:
+            del self.calls[name]
+            return isinstance(error, errors.ActorUnavailableError)  # its machine does not answer just now
+        del self.calls[name]
+        return True
 
     def _actor(self, start: JobStart) -> Any:
         if not self.ray.is_initialized():
@@ -105,6 +130,9 @@ class JobActor:
 
         self.process.wait()
         ray.get_actor(name, namespace=NAMESPACE).leave.remote()
+
+    def answer(self) -> None:
+        """Return, which an actor that has ended cannot."""
 
     def leave(self) -> None:
         """End this actor; Ray then counts its devices as free."""

@@ -18,7 +18,7 @@ from maskcls.files import named_file
 from maskcls.labels import LabelSpace
 from maskcls.typedjson import JsonFile
 
-PART_PHOTOS = 512
+PART_PHOTOS = 256  # as the network gets in one call, so that the border of a part splits no call; see decode_ahead.py
 PLAN_FILE = "plan.json"
 AGAIN = "give the same command as before, or delete the folder to begin again"
 
@@ -108,6 +108,15 @@ class RunningHash:
     def sha256(self) -> str:
         """The digest so far."""
         return self._digest.hexdigest()
+
+
+def shard_count(photos: int, wanted: int) -> int:
+    """Return into how many shards photos are divided: as many as wanted, but none without a part of its own.
+
+    >>> shard_count(600, 8), shard_count(600, 2), shard_count(256, 8), shard_count(0, 8)
+    (3, 2, 1, 1)
+    """
+    return min(wanted, max(1, -(-photos // PART_PHOTOS)))
 
 
 def parse_shard(text: str) -> tuple[int, int]:

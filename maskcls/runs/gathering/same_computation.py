@@ -10,13 +10,14 @@ from maskcls.engine.compute.plan import Plan
 from maskcls.errors import ResultError, UsageError
 from maskcls.runs.environment import PIXEL_DECODER, SHOWN_CODE, Machine
 
-ComputationKind = Literal["code", "packages", "decoder", "device", "plan"]
+ComputationKind = Literal["code", "packages", "decoder", "device", "processor", "plan"]
 KINDS: tuple[ComputationKind, ...] = get_args(ComputationKind)
 HOW: Mapping[ComputationKind, str] = {
     "code": "were trained by other code of maskcls",
     "packages": "were trained with other versions of packages",
     "decoder": "have decoded their photos by other libraries",
     "device": "were trained on other kinds of devices",
+    "processor": "were trained on other kinds of processors",
     "plan": "have networks that were computed in other ways",
 }
 FIX: Mapping[ComputationKind, str] = {
@@ -24,6 +25,7 @@ FIX: Mapping[ComputationKind, str] = {
     "packages": "install one version everywhere, and train the folds of one of them again",
     "decoder": "install one version of Pillow everywhere, and train the folds of one of them again",
     "device": "train the folds of one of them again on the other's kind of device",
+    "processor": "train the folds of one of them again on the other's kind of processor",
     "plan": "train the folds of one of them again with {setting} of the other",
 }
 DECODERS = ("pillow", PIXEL_DECODER)
@@ -79,6 +81,8 @@ def other_computations(a: Computation, b: Computation) -> Iterator[OtherComputat
     kinds = one.device.partition(":")[0], two.device.partition(":")[0]
     if kinds[0] != kinds[1]:
         yield OtherComputation("device", "device", kinds)
+    else:
+        yield from _other_processors(one, two)
     if not (a.plans and b.plans):
         return
     for task in dict.fromkeys((*a.plans, *b.plans)):
@@ -90,6 +94,13 @@ def other_computations(a: Computation, b: Computation) -> Iterator[OtherComputat
     if one.processes != two.processes:
         counts = str(one.processes), str(two.processes)
         yield OtherComputation("plan", "processes", counts, SETTINGS["processes"])
+
+
+def _other_processors(one: Machine, two: Machine) -> Iterator[OtherComputation]:
+    """Yield the name of the processor, and its kernels, where they differ; runs of earlier versions have neither."""
+    for name, values in {"processor": (one.processor, two.processor), "kernels": (one.kernels, two.kernels)}.items():
+        if values[0] is not None and values[1] is not None and values[0] != values[1]:
+            yield OtherComputation("processor", name, (values[0], values[1]))
 
 
 def harmless_differences(a: Computation, b: Computation) -> list[str]:

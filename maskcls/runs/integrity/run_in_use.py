@@ -33,12 +33,13 @@ def use_of(run: RunDir) -> RunUse:
 
     Jobs of the run count too, each with a lock of its own: they may be at work while no command watches them.
     """
-    found = [_use_of_lock(path) for path in (run.lock_file, *(job.lock_file for job in run.jobs.all_jobs()))]
+    found = [use_of_lock(path) for path in (run.lock_file, *(job.lock_file for job in run.jobs.all_jobs()))]
     holder = next((use.holder for use in found if use.holder is not None), None)
     return RunUse(holder, max(use.taken_ns for use in found))
 
 
-def _use_of_lock(path: Path) -> RunUse:
+def use_of_lock(path: Path) -> RunUse:
+    """Return who holds a lock; nobody, where there is none."""
     try:
         handle = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)  # a pipe would wait
     except OSError:

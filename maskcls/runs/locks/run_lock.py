@@ -8,8 +8,10 @@ from __future__ import annotations
 import fcntl
 import os
 import platform
+import re
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
@@ -18,7 +20,26 @@ from maskcls.errors import BusyError, ResourceError
 from maskcls.files.file_locks import wait_for_lock
 from maskcls.rundir import RunDir
 
+HOLDER = re.compile(r"process ([0-9]{1,10}) on (.*) since \S+")
 ASKING_S = 0.02  # more than the time for which `use_of` in runs/integrity/run_in_use.py holds the lock
+
+
+@dataclass(frozen=True)
+class Holder:
+    """The process that a lock names, and its machine."""
+
+    process: int
+    host: str
+
+
+def holder_of(text: str) -> Holder | None:
+    """Return whom the content of a lock names; None for a text that is none.
+
+    >>> holder_of("process 7 on node1 since 2026-11-30T03:00:00+00:00")
+    Holder(process=7, host='node1')
+    """
+    match = HOLDER.fullmatch(text)
+    return None if match is None else Holder(int(match[1]), match[2])
 
 
 @contextmanager

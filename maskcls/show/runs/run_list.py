@@ -18,6 +18,7 @@ from maskcls.errors import visible
 from maskcls.groupnouns import PEOPLE, Noun
 from maskcls.results.comparison.many import Best
 from maskcls.results.comparison.optimism import Optimism
+from maskcls.runs.choices.search_result import FinishedSearch, study_of
 from maskcls.runs.records.noun import noun_of_run
 from maskcls.runs.records.record import RunRecord
 from maskcls.runs.records.settings import setting_differences
@@ -27,6 +28,7 @@ from maskcls.show.runs.unsealed import sealed_of
 from maskcls.show.terminal.json_output import print_json
 from maskcls.show.terminal.text import number, plural, say, show, span
 from maskcls.show.terminal.units import size
+from maskcls.show.tuning.score_lines import score_lines
 
 
 @dataclass(frozen=True)
@@ -62,6 +64,7 @@ class RunList:
 
     settings  of `base`, or those most runs share, which the runs' own are compared with.
     best      None with fewer than two runs scored on the same rows.
+    searches  those with a result whose trials are among the runs.
     """
 
     runs: tuple[RunRecord, ...]
@@ -69,12 +72,22 @@ class RunList:
     base: Path | None
     settings: Mapping[str, Any]
     best: BestRun | None = None
+    searches: tuple[FinishedSearch, ...] = ()
+
+    @property
+    def is_one_search(self) -> bool:
+        """Whether the runs to choose from are the trials of one search, whose own score says how good the best is."""
+        if len(self.searches) != 1 or self.best is None:
+            return False
+        trials = {str(one.run.path) for one in self.runs if study_of(one.run) == self.searches[0].study}
+        return trials.issuperset(self.best.names)
 
     def to_json(self) -> dict[str, Any]:
         """Return plain data."""
         return {
             "base": str(self.base) if self.base else None,
             "best": self.best and self.best.to_json(),
+            "searches": [_search_json(one) for one in self.searches],
             "runs": [_run_json(one, self.settings) for one in self.runs],
         }
 
@@ -89,9 +102,26 @@ def print_runs(found: RunList, *, json: bool = False) -> None:
         show(render_runs(found.runs, found.settings, Console().width))
         say()
         show(_footer(found.runs, found.base))
-        if found.best:
-            say(best_line(found.best.score, found.best.runs, found.best.noun[1]))
-            say(optimism_line(found.best.optimism))
+        for line in _choice_lines(found):
+            say(line)
+
+
+def _choice_lines(found: RunList) -> Iterator[str]:
+    """Yield how good the best run is: of a search by its own score, of other runs by the model of `optimism`."""
+    for one in found.searches:
+        path = visible(str(one.study.path))
+        yield f"search {path}: the best of {plural(one.trials, 'trial')} is {one.best.path.name}"
+        yield from (f"  {line}" for line in score_lines(one.score))
+    if found.best and not found.is_one_search:
+        yield best_line(found.best.score, found.best.runs, found.best.noun[1])
+        yield optimism_line(found.best.optimism)
+        if found.searches:
+            yield "  (by a model of the scores of all runs; of a search alone, its own score is the better one)"
+
+
+def _search_json(found: FinishedSearch) -> dict[str, Any]:
+    best = {"best": str(found.best.path), "trials": found.trials}
+    return {"study": str(found.study.path), **best, "score": found.score.to_json()}
 
 
 def _run_json(found: RunRecord, base: Mapping[str, Any]) -> dict[str, Any]:

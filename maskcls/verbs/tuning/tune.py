@@ -139,6 +139,7 @@ def tune(
         if workers == 1:
             _work(opened, data, most, deadline, keep, lines.update)
         else:
+            from maskcls.engine.device import gpu_count
             from maskcls.tuning.workers import run_workers
 
             def watch() -> None:
@@ -146,7 +147,7 @@ def tune(
 
             with Reporter(noun=group_noun(cfg)) as report, report.busy(f"{workers} workers train trials"):
                 lines.print_line = lambda text: report.note(wrapped(text, 2, sys.stderr))
-                run_workers(workers, work_in_process, [study, storage, data, most, budget_s, keep], watch)
+                run_workers(workers, work_in_process, [study, storage, data, most, budget_s, keep], watch, gpu_count())
         from datetime import datetime
 
         with Reporter(noun=group_noun(cfg)) as report:
