@@ -24,7 +24,7 @@ from maskcls.runs.checks import check_self_training
 from maskcls.runs.lineage import read_pseudo_lineage
 from maskcls.runs.read_labelled import read_out_of_fold
 from maskcls.schema import Config
-from maskcls.show.runs.self_training import Round, SelfTraining
+from maskcls.show.training.self_training import Round, SelfTraining
 from maskcls.training.checks import has_settings
 
 

@@ -100,7 +100,7 @@ def train(
     if dry_run:
         with Reporter(quiet=not main_process()) as report, report.busy(LOADING):
             from maskcls.show.config import print_settings
-            from maskcls.show.runs.forecast import print_dry_run_json, print_forecast, print_survey
+            from maskcls.show.training.forecast import print_dry_run_json, print_forecast, print_survey
             from maskcls.training.forecasting.forecast import forecast, planned, survey
 
             experiment = planned(data, cfg, folder, folds)
@@ -120,7 +120,7 @@ def train(
     from maskcls.runs.records.noun import noun_of_run
     from maskcls.schema.group_noun import group_noun
     from maskcls.show.report.after_training import after_training, note_missing_report
-    from maskcls.show.runs.training import print_training
+    from maskcls.show.training.finished import print_training
 
     noun = group_noun(cfg)
     report = Reporter(quiet=not main_process(), noun=noun)
@@ -295,8 +295,8 @@ def pretrain(
     from maskcls.rundir import PretrainedTrunk
     from maskcls.runs.checks import check_pretraining
     from maskcls.schema.group_noun import group_noun
-    from maskcls.show.runs.pretraining import print_pretraining
     from maskcls.show.terminal.progress import LOADING, Reporter
+    from maskcls.show.training.pretraining import print_pretraining
 
     check_pretraining(data, cfg, PretrainedTrunk(output), force=force)
     with interruptible(lambda: "the same command continues"), Reporter() as report:
@@ -366,8 +366,8 @@ def resume(
         _train_repeats(data or Path(known), of_run(of_repeats.config), run, None, on=on, json=json)
         return
     from maskcls.show.report.after_training import after_training, note_missing_report
-    from maskcls.show.runs.training import print_training
     from maskcls.show.terminal.progress import LOADING, Reporter, main_process
+    from maskcls.show.training.finished import print_training
 
     noun = noun_of_run(RunDir(run))
     report = Reporter(quiet=not main_process(), noun=noun)
@@ -413,8 +413,8 @@ def self_train(
     from maskcls.config import with_backbone
     from maskcls.rundir import RunDir
     from maskcls.show.report.after_training import after_training, note_missing_report
-    from maskcls.show.runs.self_training import print_self_training
     from maskcls.show.terminal.progress import LOADING, Reporter
+    from maskcls.show.training.self_training import print_self_training
 
     with interruptible(lambda: "finished epochs are kept. Continue with the same command"), Reporter() as report:
         note_missing_report(cfg, report)

@@ -11,7 +11,7 @@ from tiny import outcome, recipe
 
 from maskcls.cli import run_app
 from maskcls.commands import self_train
-from maskcls.show.runs.self_training import Round
+from maskcls.show.training.self_training import Round
 
 WORDS = ("model.backbone=test_convnext", "train.epochs=1")
 REAL = self_train._round

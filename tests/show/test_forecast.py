@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 
 from maskcls.schema import Config
-from maskcls.show.runs.forecast import Forecast, Rates, Survey, print_forecast, print_survey
+from maskcls.show.training.forecast import Forecast, Rates, Survey, print_forecast, print_survey
 
 ONE = Forecast(2, 3, 150.0, 5 * 2**20, 7 * 2**20, 4, "cpu", Path("runs/a"))
 

@@ -12,7 +12,7 @@ from maskcls.results.scores.intervals import Interval
 from maskcls.results.scores.metrics import ClassScore
 from maskcls.runs.summary import EpochSelection, GroupGain, RunSummary, SavedScores
 from maskcls.show.report.after_training import AfterTraining
-from maskcls.show.runs.training import print_training
+from maskcls.show.training.finished import print_training
 
 
 def test_a_score_that_is_missing_is_a_dash(capsys: pytest.CaptureFixture[str]) -> None:

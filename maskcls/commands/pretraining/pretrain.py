@@ -24,8 +24,8 @@ from maskcls.rundir import PretrainedTrunk
 from maskcls.runs.checks import check_pretraining
 from maskcls.runs.records.pretrained_file import KIND, PretrainedFile
 from maskcls.schema import Config
-from maskcls.show.runs.pretraining import ADVICE
 from maskcls.show.terminal.progress import Reporter
+from maskcls.show.training.pretraining import ADVICE
 from maskcls.training.experiment import view_spec
 from maskcls.training.photos import cached_views, open_photos
 from maskcls.training.pretraining.loop import PURPOSE, Pretraining, PretrainingPlan, open_pretraining, take_steps

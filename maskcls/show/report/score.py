@@ -15,8 +15,8 @@ from maskcls.show.pages import palette
 from maskcls.show.pages.figure import Figure
 from maskcls.show.pages.table import Table
 from maskcls.show.report.section import PageSettings
-from maskcls.show.runs.baseline import baseline_line
 from maskcls.show.terminal.text import NO_GAIN, classes_scored, new_people, number, number_of, percent, plural, span
+from maskcls.show.training.baseline import baseline_line
 
 SECOND = 0.28  # inches a line of a figure with names needs
 

@@ -1,1 +1,1 @@
-"""What is printed of trainings and finished runs."""
+"""What is printed of finished runs."""

@@ -10,9 +10,9 @@ from typing import Any
 from maskcls.groupnouns import PEOPLE, Noun
 from maskcls.runs.summary import RunSummary
 from maskcls.show.report.after_training import AfterTraining
-from maskcls.show.runs.training import print_training, say_after
 from maskcls.show.terminal.json_output import print_json
 from maskcls.show.terminal.text import say, say_whole
+from maskcls.show.training.finished import print_training, say_after
 
 
 @dataclass(frozen=True)

@@ -18,9 +18,9 @@ from maskcls.runs.stages.ladder import StageSettings
 from maskcls.runs.stages.record import StageEntry, read_stages
 from maskcls.runs.summary import RunSummary, read_summary
 from maskcls.show.report.after_training import AfterTraining, next_command
-from maskcls.show.runs.training import say_after, say_scores
 from maskcls.show.terminal.json_output import print_json
 from maskcls.show.terminal.text import number, say, say_whole, show
+from maskcls.show.training.finished import say_after, say_scores
 
 if TYPE_CHECKING:
     from rich.table import Table

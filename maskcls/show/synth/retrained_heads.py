@@ -10,9 +10,9 @@ from maskcls.groupnouns import Noun
 from maskcls.results.synth.heads_scores import BALANCED, MIXED, PLAIN, TRAINED, HeadsComparison
 from maskcls.runs.summary import RunSummary
 from maskcls.show.report.after_training import AfterTraining
-from maskcls.show.runs.training import say_after
 from maskcls.show.terminal.json_output import print_json
 from maskcls.show.terminal.text import number, number_of, plain_table, say, show, span
+from maskcls.show.training.finished import say_after
 
 NAMES = {
     MIXED: "heads with interpolated examples",

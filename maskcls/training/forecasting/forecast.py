@@ -17,8 +17,8 @@ from maskcls.nn.schedule import lr_at
 from maskcls.rundir import RunDir
 from maskcls.runs.checks import check_training, refuse_existing, wanted_folds
 from maskcls.schema import Config
-from maskcls.show.runs.forecast import Forecast, Rates, Survey
 from maskcls.show.terminal.progress import Reporter
+from maskcls.show.training.forecast import Forecast, Rates, Survey
 from maskcls.training.checks import check_experiment, check_same_photos, with_photos
 from maskcls.training.experiment import Experiment, Member, read_experiment, view_spec
 from maskcls.training.person_clustering import with_person_clustering

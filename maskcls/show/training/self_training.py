@@ -9,9 +9,9 @@ from typing import Any
 
 from maskcls.results.comparison.difference import Difference
 from maskcls.show.report.after_training import AfterTraining
-from maskcls.show.runs.training import say_after
 from maskcls.show.terminal.json_output import print_json
 from maskcls.show.terminal.text import plural, say, span
+from maskcls.show.training.finished import say_after
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,6 @@ from pathlib import Path
 from maskcls.groupnouns import PEOPLE, Noun
 from maskcls.runs.summary import EpochSelection, GroupGain, RunSummary
 from maskcls.show.report.after_training import AfterTraining
-from maskcls.show.runs.baseline import baseline_line
 from maskcls.show.terminal.json_output import Versions, print_json
 from maskcls.show.terminal.text import (
     NO_GAIN,
@@ -22,6 +21,7 @@ from maskcls.show.terminal.text import (
     say_whole,
     span,
 )
+from maskcls.show.training.baseline import baseline_line
 
 
 def print_training(
