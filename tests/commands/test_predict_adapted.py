@@ -67,7 +67,7 @@ def test_both_are_what_their_definitions_say(run: Path, drawn: Path) -> None:
         network, spec, space = predictor.network.eval(), predictor.spec, predictor.space
         new = images_of(drawn / "eval" / "images", ids, spec)
         own = images_of(
-            train_set.photo_root, [p for p, fold in zip(train_set.photo_paths, folds, strict=True) if fold != k], spec
+            train_set.photo_root, [p for p, fold in zip(train_set.photo_paths, folds, strict=True) if fold == k], spec
         )
         with torch.no_grad():
             old_ND, new_ND = (network.trunk(one).double().numpy() for one in (own, new))

@@ -1,4 +1,4 @@
-"""CORAL: the features of photos to predict get the mean and the covariance of the training features.
+"""CORAL: the features of photos to predict get the mean and the covariance of features without the shift.
 
 N photos (with several views each, every view counts), D features.
 
@@ -70,13 +70,14 @@ def coral_shrinkage(photos: int, features: int) -> float:
     return features / (features + photos)
 
 
-def coral_map(train: FeatureMoments, new: FeatureMoments, *, shrinkage: float) -> FeatureMap:
-    """Return the map that whitens the features of the photos to predict, and colours them as the training features.
+def coral_map(source: FeatureMoments, new: FeatureMoments, *, shrinkage: float) -> FeatureMap:
+    """Return the map that whitens the features of the photos to predict, and colours them as the source's features.
 
-    x -> (x - new mean) @ new^(-1/2) @ train^(1/2) + train mean, with symmetric roots. Equal moments give the identity.
+    x -> (x - new mean) @ new^(-1/2) @ source^(1/2) + source mean, with symmetric roots. Equal moments give the
+    identity.
 
-    train, new  of features of the same network; new: of the photos to predict.
-    shrinkage   in [0, 1], the same for both covariances C: (1 - s) C + s mean(diag C) I.
+    source, new  of features of the same network, of photos that it has not seen; new: of the photos to predict.
+    shrinkage    in [0, 1], the same for both covariances C: (1 - s) C + s mean(diag C) I.
 
     Raises ValueError for other numbers of features, or a shrinkage outside [0, 1].
 
@@ -84,11 +85,11 @@ def coral_map(train: FeatureMoments, new: FeatureMoments, *, shrinkage: float) -
     >>> coral_map(one, two, shrinkage=0.0)(np.array([[10.0], [14.0]])).tolist()
     [[0.0], [2.0]]
     """
-    if train.cov_DD.shape != new.cov_DD.shape or not 0 <= shrinkage <= 1:
-        raise ValueError(f"covariances {train.cov_DD.shape} and {new.cov_DD.shape}, shrinkage {shrinkage}")
+    if source.cov_DD.shape != new.cov_DD.shape or not 0 <= shrinkage <= 1:
+        raise ValueError(f"covariances {source.cov_DD.shape} and {new.cov_DD.shape}, shrinkage {shrinkage}")
     whiten_DD = _power(_shrunk(new.cov_DD, shrinkage), -0.5)
-    matrix_DD = whiten_DD @ _power(_shrunk(train.cov_DD, shrinkage), 0.5)
-    return FeatureMap(matrix_DD, train.mean_D - new.mean_D @ matrix_DD)
+    matrix_DD = whiten_DD @ _power(_shrunk(source.cov_DD, shrinkage), 0.5)
+    return FeatureMap(matrix_DD, source.mean_D - new.mean_D @ matrix_DD)
 
 
 def _shrunk(cov_DD: Doubles, shrinkage: float) -> Doubles:
