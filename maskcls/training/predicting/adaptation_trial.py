@@ -29,7 +29,7 @@ from maskcls.runs.overrides import with_overrides
 from maskcls.schema import Config
 from maskcls.training.experiment import Experiment
 from maskcls.training.predicting.adapted_networks import (
-    MOST_SOURCE_PHOTOS,
+    MOST_PHOTOS,
     AdaptingRows,
     adapt_network,
     check_adaptable,
@@ -173,7 +173,7 @@ def _of_network(
             continue  # class shares were changed, and nobody of this half is left
         if (network.sha256, half) not in known.moments:
             other_n = np.flatnonzero(half_N != half)
-            source = AdaptingRows.of(clean, other_n, ids[fold_N[other_n]]).some(MOST_SOURCE_PHOTOS)
+            source = AdaptingRows.of(clean, other_n, ids[fold_N[other_n]]).some(MOST_PHOTOS)
             known.moments[network.sha256, half] = moments_of(network.predictor, source, cfg, accelerator, execution)
         new = AdaptingRows.of(shifted, place_n, ids[row_N[place_n]])
         aim = known.moments[network.sha256, half]

@@ -38,7 +38,7 @@ from maskcls.training.stored_experiment import refuse_missing_data
 from maskcls.viewnames import parse_views
 
 LEAST_PHOTOS = 20  # to predict; of fewer, statistics say more about who happens to be on them than about the camera
-MOST_SOURCE_PHOTOS = 4_000  # of a fold's validation photos, for their covariance
+MOST_PHOTOS = 4_000  # to predict, and of a fold's validation photos: for their covariances
 BATCH_PHOTOS = 256  # that batch norms are measured on, in one batch
 
 
@@ -106,7 +106,7 @@ def adapt_networks(
         report.images(what, min(done, of), of)
 
     sources = [unseen_rows(experiment, network) if coral else None for network in networks]
-    of = sum(len(frame) + len(rows.row_N) if rows is not None else BATCH_PHOTOS for rows in sources)
+    of = sum(min(len(frame), MOST_PHOTOS) + len(rows.row_N) if rows is not None else BATCH_PHOTOS for rows in sources)
     for network, source in zip(networks, sources, strict=True):
         spec = network.predictor.spec
         mine = {spec: views[spec]} if views else {}
@@ -145,7 +145,7 @@ def adapt_network(
     """
     if source is None:
         return replace(predictor, network=_with_their_statistics(predictor, new, accelerator, execution)), 0.0
-    moments = moments_of(predictor, new, cfg, accelerator, execution, on_images)
+    moments = moments_of(predictor, new.some(MOST_PHOTOS), cfg, accelerator, execution, on_images)
     photos = min(moments.count, source.count) // len(parse_views(cfg.predict.views))
     shrinkage = coral_shrinkage(photos, len(source.mean_D))
     mapping = coral_map(source, moments, shrinkage=shrinkage)
@@ -166,14 +166,14 @@ def moments_of(
 
 
 def unseen_rows(experiment: Experiment, network: LoadedNetwork) -> AdaptingRows:
-    """Return the photos that validated a network of a fold, at most MOST_SOURCE_PHOTOS: of people it has not seen.
+    """Return the photos that validated a network of a fold, at most MOST_PHOTOS: of people it has not seen.
 
     Photos that it was trained on have other features: they are further apart than those of new people.
     """
     member = next(m for m in experiment.members if (m.task, m.cfg.seed) == (network.task, network.seed))
     rows = experiment.rows(member, network.fold)
     id_N = experiment.manifest["id"].to_numpy(np.str_)[rows.valid]
-    return AdaptingRows.of(rows.photos, rows.valid, id_N).some(MOST_SOURCE_PHOTOS)
+    return AdaptingRows.of(rows.photos, rows.valid, id_N).some(MOST_PHOTOS)
 
 
 def check_adaptable(networks: Sequence[LoadedNetwork], photos: int, cfg: Config) -> None:
