@@ -82,9 +82,9 @@ def adapt_out_of_fold(
     """Predict each fold's own photos after a planted shift, with networks adapted to them without their labels.
 
     adabn: statistics are those of the fold's shifted photos, all together, as `predict` takes those of the photos to
-    predict. coral: the fold's people are divided into halves (see `half_of_people`). The photos of one half, as they
-    are, stand for the validation photos whose features `predict` aims at, and the shifted photos of the other half for
-    the photos to predict. So nobody is on both sides, and the network has seen nobody.
+    predict. coral: the fold's people are divided into halves (see `half_of_people`). The shifted photos of each half
+    are mapped to the features of the other half's photos as they are, in place of those of the validation photos that
+    `predict` aims at. So nobody is on both sides, and the network has seen nobody.
     expected, em: decision rules for macro-F1 after bias-corrected temperatures, which are fitted on the other folds'
     photos without the shift, as a run has them when it is calibrated; em also estimates the class shares. What em gains
     over expected is due to the shares.
