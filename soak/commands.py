@@ -55,6 +55,17 @@ def commands() -> list[Command]:
     """Return all commands that are killed."""
     train = ("train", "faces", "--run", "runs/new", *network("train.batch_size=8", "seed=2"))
     own = ("device.type=cpu",)
+    smote = (
+        "synth",
+        "train",
+        "runs/a",
+        "--kind",
+        "smote",
+        "--run",
+        "runs/new",
+        "--force",
+        "synth.classes={mask: [wear]}",
+    )
     return [
         Command("train", train, again=lambda folder: _resume_or(folder, train), before=_save_every_step),
         Command("predict data", ("predict", "runs/a", "--data", "faces", "-o", "out.csv")),
@@ -67,6 +78,7 @@ def commands() -> list[Command]:
         Command("pseudo-label", ("pseudo-label", "runs/a", "--data", "faces", "-o", "out.csv", *SURE)),
         Command("cache", ("predict", "runs/b", "--data", "more", "-o", "out.csv"), without=("cache",)),
         *(_generators(kind) for kind in ("dcgan", "wgan-gp", "cyclegan")),
+        Command("synth smote", smote, again=lambda folder: _resume_or(folder, smote)),
         Command("data make", ("data", "make", "out", "--people", "3", "--eval-people", "1")),
     ]
 

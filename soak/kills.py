@@ -15,8 +15,9 @@ from soak.plan import Plan
 from soak.tally import Tally
 from soak.world import LIMIT_S
 
-FULL = {"train": 160}  # cases of each command in the whole soak; about two kills each, so 128 of each kind of generator
-OTHERS = 64
+KINDS = ("dcgan", "wgan-gp", "cyclegan", "smote")
+FULL = {"train": 160, **{f"synth {kind}": 80 for kind in KINDS}}  # cases in the whole soak; about 1.7 kills each
+OTHERS = 64  # cases of each other command
 AGAIN = 0.55  # share of the cases that are killed once more while they are completed, and again of those
 MARGIN = 1.02  # a kill may come at any time of the uninterrupted command, and a little after it
 

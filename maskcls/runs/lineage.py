@@ -51,7 +51,7 @@ class UsedAdaptation(JsonFile):
 
     method        the value of predict.adapt.
     photos        number of photos to predict; ids_sha256: of their ids, sorted.
-    train_photos  number of training photos of the network with most, for coral; 0 for adabn.
+    train_photos  number of the run's photos whose features coral aimed at, of the network with most; 0 for adabn.
     shrinkage     of the covariances, per network, for coral.
     """
 

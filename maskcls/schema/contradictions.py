@@ -199,6 +199,8 @@ def _of_further_networks(cfg: Sections) -> Iterator[Rule]:
         yield "train.continue_epochs above 0 with predict.networks=continued"
     if networks in ("refit", "all") and not train.refit:
         yield f"train.refit=true with predict.networks={networks}"
+    if cfg.predict.adapt == "coral" and networks != "folds":
+        yield "predict.networks=folds with predict.adapt=coral, which needs people that a network has not seen"
     if train.refit and cfg.schedule.kind == "plateau":
         yield "another schedule.kind than plateau with train.refit, as a network trained on all rows has no score"
 

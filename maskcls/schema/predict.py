@@ -37,9 +37,10 @@ class PredictConfig(Section):
     many new photos as train photos, and is checked again for the photos to predict."""
     adapt: Adapt = "none"
     """How networks are adapted to the photos they predict, without labels; in predictions of a finished run alone.
-    coral: pooled features get the mean and the covariance of the training photos' features (Sun et al. 2016,
-    arXiv:1511.05547). adabn: batch norms get the statistics of these photos (Li et al. 2016, arXiv:1603.04779). It
-    helps with another camera or light, and harms with other class shares; maskcls tta RUN --adapt shows which."""
+    coral: pooled features get the mean and the covariance of those of the fold's validation photos, whose people the
+    network has not seen (Sun et al. 2016, arXiv:1511.05547); with predict.networks=folds alone. adabn: batch norms get
+    the statistics of these photos (Li et al. 2016, arXiv:1603.04779). It helps with another camera or light, and harms
+    with other class shares; maskcls tta RUN --adapt shows which."""
     batch_size: Count = 128
     """Number of images per forward pass. Each view of a photo counts. The order of sums depends on it, and so do the
     last bits of the probabilities."""

@@ -109,7 +109,7 @@ class SynthConfig(Section):
     per_class: Auto | Count = "auto"
     """Number of samples per joint class and fold. auto: as many as the most frequent joint class of the same other
     labels has photos more than this one, but no more than this one has photos."""
-    copy_quantile: Share = 0.01
+    copy_quantile: Share = 0.003
     """A sample is left out as a copy if it is closer to a training photo than this share of the training photos is to
     the nearest photo of another group (person). Distances are between small grey images, mirrored ones too; for
     cyclegan, between embeddings of the classifier. 0: no sample is left out."""

@@ -19,7 +19,7 @@ from maskcls.data.photos.images import read_image
 from maskcls.data.views.transforms import eval_view
 from maskcls.engine.checkpoint import load_predictor
 from maskcls.results.predictions import Predictions
-from maskcls.results.shift.coral import FeatureMoments, coral_map
+from maskcls.results.shift.coral import FeatureMoments, coral_map, pulled_in
 from maskcls.rundir import RunDir
 
 QUICK = ("train.epochs=1", "optim.lr=1e-2", "schedule.warmup_epochs=0", "average.kind=none")
@@ -67,12 +67,14 @@ def test_both_are_what_their_definitions_say(run: Path, drawn: Path) -> None:
         network, spec, space = predictor.network.eval(), predictor.spec, predictor.space
         new = images_of(drawn / "eval" / "images", ids, spec)
         own = images_of(
-            train_set.photo_root, [p for p, fold in zip(train_set.photo_paths, folds, strict=True) if fold != k], spec
+            train_set.photo_root, [p for p, fold in zip(train_set.photo_paths, folds, strict=True) if fold == k], spec
         )
         with torch.no_grad():
             old_ND, new_ND = (network.trunk(one).double().numpy() for one in (own, new))
             shrinkage = new_ND.shape[1] / (new_ND.shape[1] + PHOTOS)
-            mapping = coral_map(FeatureMoments.of(old_ND), FeatureMoments.of(new_ND), shrinkage=shrinkage)
+            mapping = coral_map(
+                FeatureMoments.of(pulled_in(old_ND)), FeatureMoments.of(pulled_in(new_ND)), shrinkage=shrinkage
+            )
             features = {"coral": torch.tensor(mapping(new_ND), dtype=torch.float32)}
             for module in network.modules():
                 if isinstance(module, torch.nn.BatchNorm2d):

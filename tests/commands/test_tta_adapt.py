@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 import shutil
 from pathlib import Path
@@ -14,6 +15,8 @@ from tiny import train
 from maskcls.cli import run_app
 from maskcls.results.comparison.adaptation import TriedAdaptation, compare_adaptations
 from maskcls.results.comparison.difference import Difference
+from maskcls.results.shift.coral import FeatureMoments
+from maskcls.training.predicting.adapted_networks import AdaptingRows, moments_of
 
 QUICK = ("train.epochs=1", "optim.lr=1e-2", "schedule.warmup_epochs=0", "average.kind=none")
 
@@ -67,6 +70,30 @@ def test_a_backbone_without_batch_norm_leaves_adabn_out(
     found = answer(made, capsys)
     assert [one["name"] for one in found["tried"]] == ["coral", "expected", "em"]
     assert found["skipped"] == {"adabn": "the backbone has no batch norm"}
+
+
+def test_coral_is_tested_between_people_the_network_has_not_seen(
+    run: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is aimed at, and what is adapted, are two halves of the people whom the network's fold validates."""
+    seen: list[tuple[str, ...]] = []
+
+    def watched(predictor: Any, rows: AdaptingRows, *others: Any) -> FeatureMoments:
+        seen.append(tuple(rows.id_N.tolist()))
+        return moments_of(predictor, rows, *others)
+
+    for name in ("adapted_networks", "adaptation_trial"):
+        monkeypatch.setattr(f"maskcls.training.predicting.{name}.moments_of", watched)
+    answer(run, capsys)
+    with (run / "folds.csv").open() as file:
+        rows = {row["id"]: row for row in csv.DictReader(file)}
+    assert len(seen) == 2 * 2 * 2  # folds, halves, both sides
+    for source, new in zip(seen[::2], seen[1::2], strict=True):
+        people = [{rows[name]["person"] for name in one} for one in (source, new)]
+        assert people[0].isdisjoint(people[1])
+        (fold,) = {rows[name]["fold"] for name in (*source, *new)}
+        assert people[0] | people[1] == {row["person"] for row in rows.values() if row["fold"] == fold}
+    assert len(set(seen[::2])) == 4  # each half of each fold is aimed at once
 
 
 def test_refusals(run: Path, drawn: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

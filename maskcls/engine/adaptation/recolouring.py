@@ -16,7 +16,7 @@ from maskcls.engine.compute.plan import Execution
 from maskcls.engine.device import Accelerator
 from maskcls.engine.infer import Predictor, Reader, passes, prepare
 from maskcls.nn.network import Network
-from maskcls.results.shift.coral import FeatureMap, FeatureMoments
+from maskcls.results.shift.coral import FeatureMap, FeatureMoments, pulled_in
 from maskcls.viewnames import parse_views
 
 
@@ -59,18 +59,15 @@ def feature_moments(
 ) -> FeatureMoments:
     """Return the moments of the pooled features of the reader's rows, every view of a photo counted once.
 
-    Sums are taken in float64 in the order of the rows, so they depend on the batch size by rounding alone.
+    Features far from all others are pulled in before, see `pulled_in`. In float64 in the order of the rows, so the
+    moments depend on the batch size by rounding alone.
     """
     ready, views = prepare(predictor, accelerator, execution), len(parse_views(reader.views))
-    count, sum_D, products_DD = 0, np.zeros(1), np.zeros((1, 1))
+    found = []
     for places, (features,) in passes([ready], reader, execution, call=_features):
-        real = np.tile(places >= 0, views)
-        feature_ND = features.float().cpu().numpy().astype(np.float64)[real]
-        sum_D = sum_D + feature_ND.sum(axis=0)
-        products_DD = products_DD + feature_ND.T @ feature_ND
-        count += len(feature_ND)
+        found.append(features.float().cpu().numpy()[np.tile(places >= 0, views)])
         on_images(int((places >= 0).sum()))
-    return FeatureMoments.of_sums(count, sum_D, products_DD)
+    return FeatureMoments.of(pulled_in(np.concatenate(found)))
 
 
 def _features(network: Network, images_BCHW: Tensor) -> Tensor:

@@ -1,4 +1,4 @@
-"""CORAL: the features of photos to predict get the mean and the covariance of the training features.
+"""CORAL: the features of photos to predict get the mean and the covariance of features without the shift.
 
 N photos (with several views each, every view counts), D features.
 
@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 Doubles = NDArray[np.float64]
 
 FLOOR = 1e-12  # of a variance, as a share of the mean variance of the features
+FAR = 2.0  # times the median distance from the middle: beyond it, features are pulled in
 
 
 @dataclass(frozen=True, eq=False)
@@ -28,21 +29,34 @@ class FeatureMoments:
     cov_DD: Doubles
 
     @staticmethod
-    def of_sums(count: int, sum_D: Doubles, products_DD: Doubles) -> FeatureMoments:
-        """Return the moments of vectors whose sum, and sum of outer products, are known; ValueError for none."""
-        if count < 1:
-            raise ValueError("no features")
-        mean_D = sum_D / count
-        cov_DD = products_DD / count - np.outer(mean_D, mean_D)
-        return FeatureMoments(count, mean_D, (cov_DD + cov_DD.T) / 2)
-
-    @staticmethod
     def of(feature_ND: NDArray[Any]) -> FeatureMoments:
         """Return the moments of features (N, D)."""
         feature_ND = np.asarray(feature_ND, np.float64)
         mean_D = feature_ND.mean(axis=0)
         centred_ND = feature_ND - mean_D
         return FeatureMoments(len(feature_ND), mean_D, centred_ND.T @ centred_ND / len(feature_ND))
+
+
+def pulled_in(feature_ND: NDArray[Any]) -> Doubles:
+    """Return features (N, D) of which none is further than FAR median distances from the middle of all.
+
+    The middle is the median of each feature, distances are Euclidean. What is further keeps its direction. A network
+    may have features of a few photos that are a thousand times as large as those of all others; without this, the
+    moments would be those of these few.
+
+    Reference: the Winsor function of Raymaekers and Rousseeuw 2019, "A generalized spatial sign covariance matrix",
+    arXiv:1805.01417, with another limit.
+
+    >>> pulled_in(np.array([[0.0], [1.0], [2.0], [3.0], [100.0]]))[:, 0].tolist()  # distances 2, 1, 0, 1, 98
+    [0.0, 1.0, 2.0, 3.0, 4.0]
+    """
+    feature_ND = np.asarray(feature_ND, np.float64)
+    away_ND = feature_ND - np.median(feature_ND, axis=0)
+    distance_N = np.linalg.norm(away_ND, axis=1)
+    far_N = distance_N > FAR * np.median(distance_N)
+    pulled_ND: Doubles = feature_ND.copy()
+    pulled_ND[far_N] -= away_ND[far_N] * (1 - FAR * np.median(distance_N) / distance_N[far_N, None])
+    return pulled_ND
 
 
 @dataclass(frozen=True, eq=False)
@@ -70,13 +84,14 @@ def coral_shrinkage(photos: int, features: int) -> float:
     return features / (features + photos)
 
 
-def coral_map(train: FeatureMoments, new: FeatureMoments, *, shrinkage: float) -> FeatureMap:
-    """Return the map that whitens the features of the photos to predict, and colours them as the training features.
+def coral_map(source: FeatureMoments, new: FeatureMoments, *, shrinkage: float) -> FeatureMap:
+    """Return the map that whitens the features of the photos to predict, and colours them as the source's features.
 
-    x -> (x - new mean) @ new^(-1/2) @ train^(1/2) + train mean, with symmetric roots. Equal moments give the identity.
+    x -> (x - new mean) @ new^(-1/2) @ source^(1/2) + source mean, with symmetric roots. Equal moments give the
+    identity.
 
-    train, new  of features of the same network; new: of the photos to predict.
-    shrinkage   in [0, 1], the same for both covariances C: (1 - s) C + s mean(diag C) I.
+    source, new  of features of the same network, of photos that it has not seen; new: of the photos to predict.
+    shrinkage    in [0, 1], the same for both covariances C: (1 - s) C + s mean(diag C) I.
 
     Raises ValueError for other numbers of features, or a shrinkage outside [0, 1].
 
@@ -84,11 +99,11 @@ def coral_map(train: FeatureMoments, new: FeatureMoments, *, shrinkage: float) -
     >>> coral_map(one, two, shrinkage=0.0)(np.array([[10.0], [14.0]])).tolist()
     [[0.0], [2.0]]
     """
-    if train.cov_DD.shape != new.cov_DD.shape or not 0 <= shrinkage <= 1:
-        raise ValueError(f"covariances {train.cov_DD.shape} and {new.cov_DD.shape}, shrinkage {shrinkage}")
+    if source.cov_DD.shape != new.cov_DD.shape or not 0 <= shrinkage <= 1:
+        raise ValueError(f"covariances {source.cov_DD.shape} and {new.cov_DD.shape}, shrinkage {shrinkage}")
     whiten_DD = _power(_shrunk(new.cov_DD, shrinkage), -0.5)
-    matrix_DD = whiten_DD @ _power(_shrunk(train.cov_DD, shrinkage), 0.5)
-    return FeatureMap(matrix_DD, train.mean_D - new.mean_D @ matrix_DD)
+    matrix_DD = whiten_DD @ _power(_shrunk(source.cov_DD, shrinkage), 0.5)
+    return FeatureMap(matrix_DD, source.mean_D - new.mean_D @ matrix_DD)
 
 
 def _shrunk(cov_DD: Doubles, shrinkage: float) -> Doubles:

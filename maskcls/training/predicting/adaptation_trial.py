@@ -29,13 +29,14 @@ from maskcls.runs.overrides import with_overrides
 from maskcls.schema import Config
 from maskcls.training.experiment import Experiment
 from maskcls.training.predicting.adapted_networks import (
+    MOST_PHOTOS,
     AdaptingRows,
     adapt_network,
     check_adaptable,
     moments_of,
-    training_rows,
 )
 from maskcls.training.predicting.loaded_networks import LoadedNetwork, load_networks
+from maskcls.training.predicting.people_halves import half_of_people
 from maskcls.training.prediction import joint
 
 Method = Literal["coral", "adabn", "expected", "em"]
@@ -61,11 +62,12 @@ class AdaptedRows:
 class Remembered:
     """What does not depend on the shift, by sha256 of the weights: for several shifts of one run and settings.
 
-    clean    probabilities of the fold's photos as they are. moments: of features of training photos.
+    clean    probabilities of the fold's photos as they are.
+    moments  by the half of the fold's people too: of the features that its photos are mapped to.
     """
 
     clean: dict[str, Floats] = field(default_factory=dict)
-    moments: dict[str, FeatureMoments] = field(default_factory=dict)
+    moments: dict[tuple[str, int], FeatureMoments] = field(default_factory=dict)
 
 
 def adapt_out_of_fold(
@@ -79,7 +81,10 @@ def adapt_out_of_fold(
 ) -> AdaptedRows:
     """Predict each fold's own photos after a planted shift, with networks adapted to them without their labels.
 
-    Statistics are those of the fold's shifted photos, all together, as `predict` takes those of the photos to predict.
+    adabn: statistics are those of the fold's shifted photos, all together, as `predict` takes those of the photos to
+    predict. coral: the fold's people are divided into halves (see `half_of_people`). The shifted photos of each half
+    are mapped to the features of the other half's photos as they are, in place of those of the validation photos that
+    `predict` aims at. So nobody is on both sides, and the network has seen nobody.
     expected, em: decision rules for macro-F1 after bias-corrected temperatures, which are fitted on the other folds'
     photos without the shift, as a run has them when it is calibrated; em also estimates the class shares. What em gains
     over expected is due to the shares.
@@ -147,31 +152,35 @@ def _of_network(
     own = experiment.rows(member, network.fold).photos
     images_NHWC = _images(own, fold_N, accelerator)
     place_N = np.searchsorted(fold_N, row_N)
+    clean = _in_memory(images_NHWC, ids[fold_N], network.predictor)
     if network.sha256 not in known.clean:
-        clean = _in_memory(images_NHWC, ids[fold_N], network.predictor)
         known.clean[network.sha256] = _predict(network.predictor, clean, cfg, accelerator, execution)
     shifted = _in_memory(plant(shift, images_NHWC[place_N], ids[row_N].tolist()), ids[row_N], network.predictor)
-    new = AdaptingRows.of(shifted, np.arange(len(row_N)), ids[row_N])
     found = {"clean": known.clean[network.sha256]}
     on_images(len(fold_N))
     found["none"] = _predict(network.predictor, shifted, cfg, accelerator, execution)
     on_images(len(row_N))
-    for method in ("coral", "adabn"):
-        if method not in skipped:
-            train = _train_moments(experiment, network, cfg, accelerator, known) if method == "coral" else None
-            adapted, _ = adapt_network(network.predictor, new, train, cfg, accelerator, execution)
-            found[method] = _predict(adapted, shifted, cfg, accelerator, execution)
-            on_images(len(row_N))
+    if "adabn" not in skipped:
+        new = AdaptingRows.of(shifted, np.arange(len(row_N)), ids[row_N])
+        adapted, _ = adapt_network(network.predictor, new, None, cfg, accelerator, execution)
+        found["adabn"] = _predict(adapted, shifted, cfg, accelerator, execution)
+        on_images(len(row_N))
+    found["coral"] = np.zeros_like(found["none"])
+    half_N = half_of_people(experiment.manifest["person"].iloc[fold_N].tolist())
+    for half in (0, 1):
+        place_n = np.flatnonzero(half_N[place_N] == half)
+        if not len(place_n):
+            continue  # class shares were changed, and nobody of this half is left
+        if (network.sha256, half) not in known.moments:
+            other_n = np.flatnonzero(half_N != half)
+            source = AdaptingRows.of(clean, other_n, ids[fold_N[other_n]]).some(MOST_PHOTOS)
+            known.moments[network.sha256, half] = moments_of(network.predictor, source, cfg, accelerator, execution)
+        new = AdaptingRows.of(shifted, place_n, ids[row_N[place_n]])
+        aim = known.moments[network.sha256, half]
+        adapted, _ = adapt_network(network.predictor, new, aim, cfg, accelerator, execution)
+        found["coral"][place_n] = _predict(adapted, shifted, cfg, accelerator, execution, place_n)
+        on_images(len(place_n))
     return found
-
-
-def _train_moments(
-    experiment: Experiment, network: LoadedNetwork, cfg: Config, accelerator: Accelerator, known: Remembered
-) -> FeatureMoments:
-    if network.sha256 not in known.moments:
-        execution, rows = experiment.plans[network.task].infer, training_rows(experiment, network)
-        known.moments[network.sha256] = moments_of(network.predictor, rows, cfg, accelerator, execution)
-    return known.moments[network.sha256]
 
 
 def _ruled(
@@ -220,11 +229,16 @@ def _in_memory(images_NHWC: NDArray[np.uint8], id_N: NDArray[np.str_], predictor
 
 
 def _predict(
-    predictor: Predictor, photos: Photos, cfg: Config, accelerator: Accelerator, execution: Execution
+    predictor: Predictor,
+    photos: Photos,
+    cfg: Config,
+    accelerator: Accelerator,
+    execution: Execution,
+    row_N: Ints | None = None,
 ) -> Floats:
     reader = open_reader(
         photos,
-        np.arange(len(photos)),
+        np.arange(len(photos)) if row_N is None else row_N,
         accelerator=accelerator,
         views=cfg.predict.views,
         batch_size=cfg.predict.batch_size,

@@ -16,7 +16,6 @@ from numpy.typing import NDArray
 from maskcls import files
 from maskcls.data.dataset import Photos, batches
 from maskcls.data.photos.identity.photo_digests import PhotoDigests
-from maskcls.data.rows import manifest as tables
 from maskcls.engine.adaptation.batch_statistics import has_batch_norm, with_batch_statistics
 from maskcls.engine.adaptation.recolouring import feature_moments, with_feature_map
 from maskcls.engine.compute.plan import Execution
@@ -39,7 +38,7 @@ from maskcls.training.stored_experiment import refuse_missing_data
 from maskcls.viewnames import parse_views
 
 LEAST_PHOTOS = 20  # to predict; of fewer, statistics say more about who happens to be on them than about the camera
-MOST_TRAIN_PHOTOS = 4_000  # of a network's training photos, for their covariance
+MOST_PHOTOS = 4_000  # to predict, and of a fold's validation photos: for their covariances
 BATCH_PHOTOS = 256  # that batch norms are measured on, in one batch
 
 
@@ -84,8 +83,8 @@ def adapt_networks(
 ) -> tuple[list[LoadedNetwork], UsedAdaptation]:
     """Return the networks adapted to these photos by cfg.predict.adapt, which is not `none`, and what was done.
 
-    frame, root, views, known  the photos to predict, as `predict_each` takes them. With coral, the photos that each
-                               network was trained on are read as well.
+    frame, root, views, known  the photos to predict, as `predict_each` takes them. With coral, the photos that
+                               validated each network are read as well.
 
     Raises DataError for fewer than LEAST_PHOTOS photos, and for a run whose data set is not there; ConfigError for
     adabn with a backbone without batch norm; UsageError in several processes.
@@ -106,21 +105,21 @@ def adapt_networks(
         done += images
         report.images(what, min(done, of), of)
 
-    trains = [training_rows(experiment, network) if coral else None for network in networks]
-    of = sum(len(frame) + len(rows.row_N) if rows is not None else BATCH_PHOTOS for rows in trains)
-    for network, train in zip(networks, trains, strict=True):
+    sources = [unseen_rows(experiment, network) if coral else None for network in networks]
+    of = sum(min(len(frame), MOST_PHOTOS) + len(rows.row_N) if rows is not None else BATCH_PHOTOS for rows in sources)
+    for network, source in zip(networks, sources, strict=True):
         spec = network.predictor.spec
         mine = {spec: views[spec]} if views else {}
         photos = open_photos(root, frame, [spec], mine, seed=cfg.seed, known=known)
         new = AdaptingRows.of(photos, np.arange(len(frame)), id_N)
         moments = None
-        if train is not None:
-            moments = moments_of(network.predictor, train, cfg, accelerator, execution, count)
+        if source is not None:
+            moments = moments_of(network.predictor, source, cfg, accelerator, execution, count)
         predictor, shrunk = adapt_network(network.predictor, new, moments, cfg, accelerator, execution, count)
         adapted.append(replace(network, predictor=predictor))
-        if train is not None:
+        if source is not None:
             shrinkage.append(shrunk)
-            train_photos = max(train_photos, len(train.row_N))
+            train_photos = max(train_photos, len(source.row_N))
     used = UsedAdaptation(
         method=cfg.predict.adapt,
         photos=len(frame),
@@ -134,7 +133,7 @@ def adapt_networks(
 def adapt_network(
     predictor: Predictor,
     new: AdaptingRows,
-    train: FeatureMoments | None,
+    source: FeatureMoments | None,
     cfg: Config,
     accelerator: Accelerator,
     execution: Execution,
@@ -142,14 +141,14 @@ def adapt_network(
 ) -> tuple[Predictor, float]:
     """Return a network adapted to new photos, and the shrinkage of its covariances, 0 with adabn.
 
-    train  the moments of its features of photos it was trained on, for coral.
+    source  for coral, the moments of its features of photos that it has not seen, without a shift.
     """
-    if train is None:
+    if source is None:
         return replace(predictor, network=_with_their_statistics(predictor, new, accelerator, execution)), 0.0
-    moments = moments_of(predictor, new, cfg, accelerator, execution, on_images)
-    photos = min(moments.count, train.count) // len(parse_views(cfg.predict.views))
-    shrinkage = coral_shrinkage(photos, len(train.mean_D))
-    mapping = coral_map(train, moments, shrinkage=shrinkage)
+    moments = moments_of(predictor, new.some(MOST_PHOTOS), cfg, accelerator, execution, on_images)
+    photos = min(moments.count, source.count) // len(parse_views(cfg.predict.views))
+    shrinkage = coral_shrinkage(photos, len(source.mean_D))
+    mapping = coral_map(source, moments, shrinkage=shrinkage)
     return replace(predictor, network=with_feature_map(predictor.network, mapping)), shrinkage
 
 
@@ -166,13 +165,15 @@ def moments_of(
     return feature_moments(predictor, reader, accelerator=accelerator, execution=execution, on_images=on_images)
 
 
-def training_rows(experiment: Experiment, network: LoadedNetwork) -> AdaptingRows:
-    """Return photos that a network was trained on, at most MOST_TRAIN_PHOTOS, without pseudo-labelled ones."""
+def unseen_rows(experiment: Experiment, network: LoadedNetwork) -> AdaptingRows:
+    """Return the photos that validated a network of a fold, at most MOST_PHOTOS: of people it has not seen.
+
+    Photos that it was trained on have other features: they are further apart than those of new people.
+    """
     member = next(m for m in experiment.members if (m.task, m.cfg.seed) == (network.task, network.seed))
     rows = experiment.rows(member, network.fold)
-    real_N = rows.train[tables.real_rows(experiment.manifest)[rows.train]]
-    id_N = experiment.manifest["id"].to_numpy(np.str_)[real_N]
-    return AdaptingRows.of(rows.photos, real_N, id_N).some(MOST_TRAIN_PHOTOS)
+    id_N = experiment.manifest["id"].to_numpy(np.str_)[rows.valid]
+    return AdaptingRows.of(rows.photos, rows.valid, id_N).some(MOST_PHOTOS)
 
 
 def check_adaptable(networks: Sequence[LoadedNetwork], photos: int, cfg: Config) -> None:

@@ -21,7 +21,7 @@ from maskcls.engine.infer import Predictor, infer, open_reader
 from maskcls.labels import CONTEST
 from maskcls.nn.heads import plain_heads
 from maskcls.nn.network import Network
-from maskcls.results.shift.coral import FeatureMap, FeatureMoments, coral_map
+from maskcls.results.shift.coral import FeatureMap, FeatureMoments, coral_map, pulled_in
 
 COUNT = 12
 PLAN = Execution("fp32", "contiguous")
@@ -142,7 +142,7 @@ def test_moments_are_those_of_every_photo_and_view_without_fillers(
     )
     seen: list[int] = []
     found = feature_moments(one, reader, accelerator=accelerator, execution=PLAN, on_images=seen.append)
-    want = FeatureMoments.of(by_hand(one.network, rows, mirrored=views == "hflip"))
+    want = FeatureMoments.of(pulled_in(by_hand(one.network, rows, mirrored=views == "hflip")))
     assert found.count == want.count == len(rows) * (1 + (views == "hflip"))
     assert sum(seen) == len(rows)
     np.testing.assert_allclose(found.mean_D, want.mean_D, atol=1e-5)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 import pytest
 from scipy.linalg import sqrtm
 
-from maskcls.results.shift.coral import FeatureMoments, coral_map, coral_shrinkage
+from maskcls.results.shift.coral import FeatureMoments, coral_map, coral_shrinkage, pulled_in
 
 
 def blobs(rows: int = 4000, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
@@ -66,13 +68,30 @@ def test_mapped_features_have_the_training_moments_and_equal_the_formula() -> No
     np.testing.assert_allclose(found.matrix_DD, np.linalg.inv(wanted[0]) @ wanted[1], atol=1e-8)
 
 
-def test_moments_from_sums_equal_those_of_the_rows() -> None:
-    feature_ND = blobs(50)[0]
-    parts = feature_ND[:20], feature_ND[20:]
-    sums = FeatureMoments.of_sums(50, sum(p.sum(axis=0) for p in parts), sum(p.T @ p for p in parts))
-    rows = FeatureMoments.of(feature_ND)
-    np.testing.assert_allclose(sums.mean_D, rows.mean_D)
-    np.testing.assert_allclose(sums.cov_DD, rows.cov_DD, atol=1e-12)
+def test_what_is_far_from_all_others_is_pulled_in_along_its_direction() -> None:
+    """The middle is (1, 1); distances are 0, 1, 1, 1, 1 and 500, so the limit is 2."""
+    feature_ND = np.array([[1.0, 1.0], [2.0, 1.0], [0.0, 1.0], [1.0, 2.0], [1.0, 0.0], [301.0, -399.0], [1.0, 1.0]])
+    found = pulled_in(feature_ND)
+    np.testing.assert_array_equal(found[:5], feature_ND[:5])
+    np.testing.assert_allclose(found[5], [2.2, -0.6])
+    np.testing.assert_array_equal(feature_ND[5], [301.0, -399.0])  # what was given is unchanged
+    np.testing.assert_array_equal(pulled_in(np.ones((3, 2))), np.ones((3, 2)))
+
+
+def test_a_few_huge_features_on_either_side_do_not_spoil_the_map() -> None:
+    (source_ND, _), (new_ND, label_N) = blobs(seed=0), blobs(seed=1)
+    shifted_ND = new_ND * 1.7 + 0.9
+    best = accuracy(new_ND, label_N)
+    source_ND[:20] *= 3000  # one photo in 200
+    shifted_ND[5:15] *= -1000
+
+    def mapped(pull: Callable[[np.ndarray], np.ndarray]) -> float:
+        moments = (FeatureMoments.of(pull(one)) for one in (source_ND, shifted_ND))
+        return accuracy(coral_map(*moments, shrinkage=0.0)(shifted_ND), label_N)
+
+    assert accuracy(shifted_ND, label_N) < 0.7
+    assert mapped(lambda one: one) < 0.7
+    assert mapped(pulled_in) > best - 0.02  # the ten huge ones are lost, 0.0025; the limit moves the mean a little
 
 
 def test_shrinkage_grows_with_features_and_only_the_total_variance_is_left_at_one() -> None:
