@@ -162,11 +162,7 @@ def test_a_network_of_one_task_reports_its_unknown_names() -> None:
 
 
 def test_all_contradictions_are_reported_at_once() -> None:
-<<<<<<< HEAD
-    assert len(CONTRADICTIONS) == 43
-=======
-    assert len(CONTRADICTIONS) == 41
->>>>>>> sixteen
+    assert len(CONTRADICTIONS) == 44
     assert len(UNKNOWN) == 12
     error = refused("train.epochs=1", "schedule.warmup_epochs=2", "train.batch_size=1", "train.accumulate=2")
     assert "schedule.warmup_epochs" in str(error.expected)
