@@ -26,6 +26,7 @@ RECIPES = [
 ]
 NAMES = [
     "faces_best",
+    "faces_frozen",
     "first_minutes",
     "joint",
     "multi",
@@ -38,7 +39,7 @@ NAMES = [
 
 def test_the_shipped_configurations_are_the_written_ones() -> None:
     assert [path.relative_to(FOLDER).with_suffix("").as_posix() for path in SHIPPED] == NAMES
-    assert len(NAMES) == 14
+    assert len(NAMES) == 15
 
 
 @pytest.mark.parametrize("path", SHIPPED, ids=NAMES)
