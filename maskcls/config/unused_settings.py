@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from maskcls.config.keys import flatten
@@ -105,6 +105,21 @@ def unused_settings(cfg: Config, origins: Mapping[str, SettingOrigin]) -> list[s
             continue
         if origin.layer >= origins[first].layer:
             found.append(f"{key} has no effect: {first} is {readers[0][first]}")
+    return found
+
+
+def switched_off(cfg: Config, keys: Iterable[str]) -> dict[str, str]:
+    """Return those of some settings that no network uses, each with the setting that switches it off.
+
+    >>> switched_off(Config(), ["mix.alpha", "optim.lr"])
+    {'mix.alpha': 'mix.kind'}
+    """
+    plain = [flatten(member.model_dump(mode="json")) for member in members(cfg).values()]
+    found = {}
+    for key in keys:
+        deciding = [next(_deciding(key, settings), None) for settings in plain]
+        if deciding[0] is not None and all(deciding):
+            found[key] = deciding[0]
     return found
 
 

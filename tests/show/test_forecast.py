@@ -10,7 +10,7 @@ import pytest
 from maskcls.schema import Config
 from maskcls.show.runs.forecast import Forecast, Rates, Survey, print_forecast, print_survey
 
-ONE = Forecast(2, 3, 150.0, 5 * 2**20, 7 * 2**20, 4, "cpu", Path("runs/a"))
+ONE = Forecast(2, 3, 150.0, 5 * 2**20, 7 * 2**20, 4, "4 steps of each network", "cpu", Path("runs/a"))
 
 
 def test_a_forecast_names_time_disk_memory_and_what_it_was_measured_on(capsys: pytest.CaptureFixture[str]) -> None:

@@ -14,7 +14,7 @@ from maskcls.errors import ConfigError, UsageError
 from maskcls.schema import Config
 from maskcls.tuning.pruning import worse_over_folds
 from maskcls.tuning.samplers import best_of_stage, grid_points, params_of
-from maskcls.tuning.space.check_space import check_search_space, epochs_compare
+from maskcls.tuning.space.check_space import check_search_space, epochs_compare, unused_dimensions
 from maskcls.tuning.space.narrow import narrowed
 from maskcls.tuning.space.space import Choices, Range, Space
 from maskcls.tuning.space.space_file import find_space, parse_space, read_space, to_plain
@@ -152,6 +152,18 @@ def test_a_wrong_space_is_refused_before_the_first_trial(text: str, where: str, 
         check_search_space(space_of(text), base, where="space.yaml")
     assert (caught.value.where, caught.value.got) == (where, got)
     assert caught.value.expected or caught.value.fix
+
+
+def test_settings_without_effect_are_named_and_refused_where_there_are_no_others(base: Config) -> None:
+    def lines(text: str) -> list[str]:
+        return unused_dimensions(space_of(text), base, where="space.yaml")
+
+    line = 'mix.alpha has no effect: mix.kind is "none"'
+    assert lines("mix.alpha: [0.5, 1.0]\noptim.lr: [0.1, 0.2]") == [line]
+    assert lines("mix.alpha: [0.5, 1.0]\nmix.kind: [none, mixup]") == []
+    with pytest.raises(ConfigError, match="no setting of the space has an effect") as caught:
+        lines("mix.alpha: [0.5, 1.0]")
+    assert (caught.value.where, caught.value.offenders) == ("space.yaml", (line,))
 
 
 def test_an_unknown_space_is_refused_with_the_nearest_name() -> None:

@@ -57,8 +57,9 @@ RUNGS = (
 class StageSettings(JsonFile):
     """The settings of one stage.
 
-    size  height and width in pixels. share: of the training photos in each epoch. views: predict.views; page: whether a
-          report page is written.
+    size    height and width in pixels. share: of the training photos in each epoch. views: predict.views; page: whether
+            a report page is written.
+    epochs  0 where heads are fitted, model.train=heads.
     """
 
     size: Size
@@ -75,7 +76,11 @@ class StageSettings(JsonFile):
         >>> StageSettings(size=(96, 72), epochs=4, folds=5, seeds=1).title()
         '96x72, 4 epochs, 5 folds'
         """
-        counts = [(self.epochs, "epoch"), (self.folds, "fold"), *([(self.seeds, "seed")] if self.seeds > 1 else [])]
+        counts = [
+            *([(self.epochs, "epoch")] if self.epochs else []),
+            (self.folds, "fold"),
+            *([(self.seeds, "seed")] if self.seeds > 1 else []),
+        ]
         said = ", ".join(f"{count} {name}{'' if count == 1 else 's'}" for count, name in counts)
         part = "" if self.share == 1 else f" of {self.share:.0%} of the photos"
         return f"{self.size[0]}x{self.size[1]}, {said}{part}"
@@ -90,7 +95,8 @@ def free_settings(
     folds    the numbers of the folds that were asked for; None: all.
 
     Settings are kept, too, where others depend on them: the folds where a file of added rows, renewed folds or numbers
-    of folds belong to them, or there is one; epochs and size where train.stages or settings of a task name them.
+    of folds belong to them, or there is one; epochs and size where train.stages or settings of a task name them. Fitted
+    heads have no epochs and one seed, and further folds cost hardly more.
     """
     free = [key for key in CHOSEN if not origins[key].given or str(origins[key]) in shipped]
     of_tasks = {key for own in cfg.separate.values() for key in config.flatten(own)}
@@ -100,6 +106,8 @@ def free_settings(
     how = cfg.folds
     if cfg.data.pseudo or cfg.data.synth or how.k == 1 or how.renew or folds is not None:
         kept |= {"folds.k"}
+    if cfg.model.train == "heads":
+        kept |= {"train.epochs", "train.seeds", "sampler.epoch_fraction", "folds.k"}
     return tuple(key for key in free if key not in kept)
 
 
@@ -127,7 +135,7 @@ def own_settings(cfg: Config) -> StageSettings:
     size, train = cfg.transforms.size, cfg.train
     return StageSettings(
         size=size,
-        epochs=train.epochs,
+        epochs=train.epochs if cfg.model.train == "all" else 0,
         folds=cfg.folds.k,
         seeds=train.seeds,
         share=share,
@@ -180,11 +188,12 @@ def stage_config(cfg: Config, settings: StageSettings) -> Config:
     """
     data = cfg.model_dump(mode="json")
     data["transforms"]["size"] = list(settings.size)
-    data["train"] |= {"epochs": settings.epochs, "seeds": settings.seeds, "report": settings.page}
+    epochs = settings.epochs or cfg.train.epochs
+    data["train"] |= {"epochs": epochs, "seeds": settings.seeds, "report": settings.page}
     data["predict"]["views"] = settings.views
     data["folds"]["k"] = settings.folds
     data["sampler"]["epoch_fraction"] = settings.share
-    data["schedule"]["warmup_epochs"] *= min(1.0, settings.epochs / cfg.train.epochs)
+    data["schedule"]["warmup_epochs"] *= min(1.0, epochs / cfg.train.epochs)
     return config.validate(data, where="a stage of --budget")
 
 
@@ -199,10 +208,14 @@ def _is_valid(cfg: Config, settings: StageSettings) -> bool:
 def stage_work(settings: StageSettings, cfg: Config, photos: int) -> float:
     """Return the cost of a stage in forward passes times pixels: training takes 3 of them, validation 1 per view.
 
+    Where heads are fitted, every photo takes one pass per view, for all folds.
+
     photos  labelled photos. The cost of reading, of starting and of the page is no part of it.
     """
     networks = settings.seeds * len(config.members(cfg))
     views, folds = len(parse_views(settings.views)), settings.folds
+    if cfg.model.train == "heads":
+        return float(networks * photos * (views + cfg.heads.augmented) * settings.size[0] * settings.size[1])
     trained = photos * max(folds - 1, 1) * settings.share * settings.epochs
     trained += photos * settings.epochs * cfg.train.refit + photos * folds * cfg.train.continue_epochs
     predicted = photos * settings.epochs * views

@@ -46,7 +46,10 @@ class Survey:
 
 @dataclass(frozen=True)
 class Forecast:
-    """What a training takes, measured on `steps` steps of each network on `device`."""
+    """What a training takes, measured on `device`.
+
+    steps     steps of each network that were measured, or batches where heads are fitted; measured: in words.
+    """
 
     folds: int
     networks: int
@@ -54,6 +57,7 @@ class Forecast:
     disk_bytes: float
     memory_bytes: float
     steps: int
+    measured: str
     device: str
     run: Path
 
@@ -84,7 +88,7 @@ def print_forecast(forecast: Forecast) -> None:
         f"\nforecast: {plural(forecast.folds, 'fold')} x {plural(forecast.networks, 'network')}, "
         f"about {duration(forecast.seconds)}, "
         f"{forecast.disk_bytes / 2**20:.0f} MiB on disk, {forecast.memory_bytes / 2**20:.0f} MiB of memory"
-        f"\nmeasured on {forecast.steps} steps of each network on {forecast.device}"
+        f"\nmeasured on {forecast.measured} on {forecast.device}"
     )
     say(f"run folder: {forecast.run} (nothing was written)")
 

@@ -160,7 +160,7 @@ class LadderForecast:
     planned: tuple[int, ...]
     free: tuple[str, ...]
     limit_s: float
-    steps: int
+    measured: str
 
 
 def print_ladder(found: LadderForecast, folder: Path, *, json: bool = False) -> None:
@@ -186,5 +186,5 @@ def print_ladder(found: LadderForecast, folder: Path, *, json: bool = False) -> 
     say(f"\nchosen by the time limit: {chosen}")
     if not found.planned:
         say("the first stage does not fit into the time limit; it would be tried all the same")
-    say(f"measured on {found.steps} steps with the settings of the first row; each stage corrects the next forecast")
+    say(f"measured on {found.measured} with the settings of the first row; each stage corrects the next forecast")
     say(f"run folder: {folder} (nothing was written)")

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import resource
+import time
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import torch
 
 from maskcls.engine.device import Accelerator, augments_on_device, start
@@ -13,6 +15,7 @@ from maskcls.engine.fit import EpochResult, build_schedule, fit
 from maskcls.engine.session import open_session
 from maskcls.engine.step import stage_share
 from maskcls.engine.step_plan import StepPlan
+from maskcls.nn.network import Network
 from maskcls.nn.schedule import lr_at
 from maskcls.rundir import RunDir
 from maskcls.runs.checks import check_training, refuse_existing, wanted_folds
@@ -21,11 +24,15 @@ from maskcls.show.runs.forecast import Forecast, Rates, Survey
 from maskcls.show.terminal.progress import Reporter
 from maskcls.training.checks import check_experiment, check_same_photos, with_photos
 from maskcls.training.experiment import Experiment, Member, read_experiment, view_spec
+from maskcls.training.heads.frozen_features import pass_features
 from maskcls.training.person_clustering import with_person_clustering
 from maskcls.training.plans import fresh_network, with_plans
 from maskcls.training.starting_weights import check_starting_weights
+from maskcls.viewnames import parse_views
 
 PROBE_STEPS = 4
+OF_FEATURES = "batches of photos (the fitting of heads is not counted)"
+FITTED_COPIES = 2  # best and last
 STATE_COPIES = 6  # best, last, and the resume state's weights, average and two moments
 
 
@@ -37,12 +44,14 @@ def planned(data: Path, cfg: Config, run: RunDir, folds: str | None) -> Experime
 
 
 def survey(experiment: Experiment) -> Survey:
-    """Return the rows, the folds and every network's learning rates."""
-    return Survey(experiment.manifest, experiment.folds, tuple(_rates(experiment, one) for one in experiment.kinds))
+    """Return the rows, the folds and every network's learning rates; fitted heads have none."""
+    steps = experiment.cfg.model.train == "all"
+    rates = tuple(_rates(experiment, one) for one in experiment.kinds) if steps else ()
+    return Survey(experiment.manifest, experiment.folds, rates)
 
 
 def forecast(experiment: Experiment, folds: str | None, report: Reporter) -> Forecast:
-    """Measure a few real steps of each network; nothing is written.
+    """Measure a few real steps of each network, or the features of a few photos; nothing is written.
 
     Raises what `train` would raise before its first epoch.
     """
@@ -56,8 +65,13 @@ def forecast(experiment: Experiment, folds: str | None, report: Reporter) -> For
     experiment = with_plans(experiment, wanted, accelerator, report, remember=False)
     if accelerator.is_main_process:
         with_person_clustering(experiment, report)
-    seconds, size = 0.0, 0
+    seconds, size, fitted = 0.0, 0, cfg.model.train == "heads"
     for member in experiment.kinds:
+        if fitted:
+            member_seconds, member_bytes = feature_seconds(experiment, member, accelerator)
+            seconds += member_seconds
+            size += member_bytes * (len(wanted) + cfg.train.refit) * FITTED_COPIES
+            continue
         member_seconds, member_bytes = fold_seconds(experiment, member, accelerator)
         times, went_on = cfg.train.seeds, cfg.train.continue_epochs > 0
         rounds = -(-len(wanted) // experiment.plans[member.task].fold_jobs) + cfg.train.refit
@@ -73,6 +87,7 @@ def forecast(experiment: Experiment, folds: str | None, report: Reporter) -> For
         disk_bytes=size,
         memory_bytes=_memory_bytes(accelerator),
         steps=PROBE_STEPS,
+        measured=f"{PROBE_STEPS} {OF_FEATURES if fitted else 'steps of each network'}",
         device=str(accelerator.device),
         run=experiment.run.path,
     )
@@ -112,11 +127,33 @@ def fold_seconds(experiment: Experiment, member: Member, accelerator: Accelerato
     speed = results[1].images_per_second
     training = StepPlan(rows, cfg).epoch_images / speed
     validating = (results[1].seconds - StepPlan(few, short).epoch_images / speed) * len(rows.valid) / len(few.valid)
-    size = sum(t.numel() * t.element_size() for t in network.state_dict().values())
+    size = _state_bytes(network)
     accelerator.free_memory()
     # An image of half the sides has a quarter of the pixels.
     epochs = sum(stage_share(cfg.train.stages, epoch) ** 2 for epoch in range(cfg.train.epochs))
     return training * epochs + validating * cfg.train.epochs, size
+
+
+def feature_seconds(experiment: Experiment, member: Member, accelerator: Accelerator) -> tuple[float, int]:
+    """Compute the features of some photos, twice; returns the seconds for all photos in all views, and the bytes.
+
+    The second time counts: the first pays for starting workers and kernels.
+    """
+    cfg, plan = member.cfg, experiment.plans[member.task]
+    torch.set_num_threads(plan.threads)
+    row_N = np.arange(min(PROBE_STEPS * cfg.predict.batch_size, len(experiment.manifest)))
+    network, _ = fresh_network(member, cfg.seed, 0)
+    for _ in range(2):
+        began_s = time.monotonic()
+        pass_features(experiment, member, network, accelerator, row_N, cfg.predict.views, epoch=-1)
+        passed_s = time.monotonic() - began_s
+    views = len(parse_views(cfg.predict.views))
+    whole_s = passed_s * len(experiment.manifest) / len(row_N) * (views + cfg.heads.augmented) / views
+    return whole_s, _state_bytes(network)
+
+
+def _state_bytes(network: Network) -> int:
+    return sum(t.numel() * t.element_size() for t in network.state_dict().values())
 
 
 def _memory_bytes(accelerator: Accelerator) -> float:

@@ -52,4 +52,4 @@ def forecast_ladder(
     cost = StageCost(stage_work(rungs[0], cfg, photos), networks, trained_s, trained_s, trained_s + before_s)
     seconds = forecasts(rungs, cost, cfg, photos, wanted)
     stages = planned_stages(rungs, seconds, limit_s)
-    return LadderForecast(tuple(rungs), tuple(seconds), tuple(stages), tuple(free), limit_s, measured.steps)
+    return LadderForecast(tuple(rungs), tuple(seconds), tuple(stages), tuple(free), limit_s, measured.measured)

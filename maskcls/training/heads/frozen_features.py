@@ -9,6 +9,7 @@ import contextlib
 import hashlib
 import json
 import os
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -23,7 +24,7 @@ from maskcls.engine.device import Accelerator, worker_count
 from maskcls.engine.features import view_features
 from maskcls.engine.infer import Predictor, open_reader
 from maskcls.errors import MaskclsError, ResourceError
-from maskcls.labels import Floats
+from maskcls.labels import Floats, Ints
 from maskcls.nn.network import Network
 from maskcls.show.terminal.progress import Reporter
 from maskcls.training.experiment import Experiment, Member, view_spec
@@ -84,29 +85,46 @@ def frozen_features(
 def _computed(
     experiment: Experiment, member: Member, network: Network, accelerator: Accelerator, report: Reporter
 ) -> Floats:
-    cfg, execution = member.cfg, experiment.plans[member.task].infer
-    predictor = Predictor(network.eval(), member.space, view_spec(cfg))
-    photos, row_N = experiment.rows(member, 0).photos, np.arange(len(experiment.manifest))
-    passes, done = [(cfg.predict.views, -1), *(("none", epoch) for epoch in range(cfg.heads.augmented))], 0
-    found = []
-    for views, epoch in passes:
+    cfg, row_N, done = member.cfg, np.arange(len(experiment.manifest)), 0
+    rounds = [(cfg.predict.views, -1), *(("none", epoch) for epoch in range(cfg.heads.augmented))]
 
-        def count(images: int) -> None:
-            nonlocal done
-            done += images
-            report.images("computing features", done, len(row_N) * len(passes))
+    def count(images: int) -> None:
+        nonlocal done
+        done += images
+        report.images("computing features", done, len(row_N) * len(rounds))
 
-        reader = open_reader(
-            photos,
-            row_N,
-            accelerator=accelerator,
-            views=views,
-            batch_size=cfg.predict.batch_size,
-            workers=worker_count(cfg.device, accelerator, cached=bool(photos.cached)),
-            epoch=epoch,
-        )
-        found.append(view_features(predictor, reader, accelerator=accelerator, execution=execution, on_images=count))
+    found = [
+        pass_features(experiment, member, network, accelerator, row_N, views, epoch=epoch, on_images=count)
+        for views, epoch in rounds
+    ]
     return np.concatenate(found)
+
+
+def pass_features(
+    experiment: Experiment,
+    member: Member,
+    network: Network,
+    accelerator: Accelerator,
+    row_N: Ints,
+    views: str,
+    *,
+    epoch: int,
+    on_images: Callable[[int], None] = lambda count: None,
+) -> Floats:
+    """Return the features (V, n, D) float32 of some rows in the given views; epoch: see `open_reader`."""
+    cfg, photos = member.cfg, experiment.rows(member, 0).photos
+    reader = open_reader(
+        photos,
+        row_N,
+        accelerator=accelerator,
+        views=views,
+        batch_size=cfg.predict.batch_size,
+        workers=worker_count(cfg.device, accelerator, cached=bool(photos.cached)),
+        epoch=epoch,
+    )
+    predictor = Predictor(network.eval(), member.space, view_spec(cfg))
+    execution = experiment.plans[member.task].infer
+    return view_features(predictor, reader, accelerator=accelerator, execution=execution, on_images=on_images)
 
 
 def _place(experiment: Experiment, member: Member, network: Network, accelerator: Accelerator) -> Path | None:

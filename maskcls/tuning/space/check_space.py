@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any, assert_never
 
 from maskcls.config.faults import shown
+from maskcls.config.unused_settings import switched_off
 from maskcls.errors import ConfigError
 from maskcls.schema import Config
 from maskcls.tuning.space.space import Choices, Dimension, Range, Space, Values
@@ -35,6 +36,22 @@ def check_search_space(space: Space, base: Config, *, where: str) -> None:
         _check(base, values, where, known)
     for values in itertools.islice(_pairs(space), MOST_PAIRS):
         _check_pair(base, values, where)
+
+
+def unused_dimensions(space: Space, base: Config, *, where: str) -> list[str]:
+    """Return a line for every searched setting that has no effect in any trial, such as `optim.lr has no effect: …`.
+
+    A setting whose effect depends on another one that is searched too is passed over. Raises ConfigError if none has an
+    effect: all trials would have the same score.
+    """
+    searched = [key for key, _ in space.every()]
+    found = {key: by for key, by in switched_off(base, searched).items() if by not in searched}
+    known = all_settings(base)
+    lines = [f"{key} has no effect: {by} is {shown(known[by])}" for key, by in found.items()]
+    if len(found) == len(set(searched)):
+        fix = "search others; maskcls config list prints all"
+        raise ConfigError("no setting of the space has an effect", where=where, offenders=lines, fix=fix)
+    return lines
 
 
 def epochs_compare(space: Space) -> bool:

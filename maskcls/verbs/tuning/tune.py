@@ -77,7 +77,7 @@ def tune(
     from maskcls.files import check_folder, check_outputs
     from maskcls.rundir import StudyDir
     from maskcls.runs.checks import check_training
-    from maskcls.tuning.space.check_space import check_search_space
+    from maskcls.tuning.space.check_space import check_search_space, unused_dimensions
     from maskcls.tuning.space.space_file import find_space, read_space
     from maskcls.tuning.storage import check_storage
     from maskcls.tuning.study_checks import check_search, refuse_other_folder
@@ -96,6 +96,8 @@ def tune(
     found = find_space(space)
     searched = read_space(found)
     check_search_space(searched, cfg, where=str(found))
+    for line in unused_dimensions(searched, cfg, where=str(found)):
+        say_on_stderr(line)
     check_training(data, cfg, None)
     check_folder(study, name="the folder of the search", option="--study")
     check_outputs(study, inputs=[data])

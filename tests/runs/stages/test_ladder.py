@@ -69,6 +69,23 @@ def test_work_is_forward_passes_times_pixels() -> None:
     assert stage_work(settings, separate, 100) == 3 * stage_work(settings, recipe(), 100)
 
 
+def test_where_heads_are_fitted_stages_differ_in_size_alone() -> None:
+    cfg, origins = config.load(None, ["model.train=heads"])
+    free = free_settings(cfg, origins, ())
+    assert free == ("transforms.size", "predict.views", "train.report")
+    cfg = recipe("model.train=heads", "predict.views=hflip", "heads.augmented=1")
+    found = ladder(cfg, free, 5600)
+    assert [(one.title(), one.views) for one in found] == [
+        ("64x48, 5 folds", "none"),
+        ("64x48, 5 folds", "hflip"),
+        ("96x72, 5 folds", "hflip"),
+        ("128x96, 5 folds", "hflip"),
+        ("192x144, 5 folds", "hflip"),
+    ]
+    assert [stage_work(one, cfg, 100) for one in found[:3]] == [200 * 64 * 48, 300 * 64 * 48, 300 * 96 * 72]
+    assert stage_config(cfg, found[0]).train.epochs == cfg.train.epochs == 4
+
+
 @pytest.mark.parametrize(
     ("size", "share", "expected"),
     [

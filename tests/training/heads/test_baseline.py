@@ -7,8 +7,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from tiny import hashes, resume, train
+from tiny import hashes, recipe, resume, train
 
+from maskcls.cli import run_app
 from maskcls.results.comparison.difference import paired_difference
 from maskcls.results.predictions import Predictions
 from maskcls.rundir import RunDir
@@ -65,6 +66,44 @@ def test_it_is_said_and_its_files_are_verified(
     assert "; training it adds " in out
     done = json.loads((run / "fold0/DONE").read_text())
     assert "frozen_heads.npz" in done["files"]
+
+
+def same_baseline(run: Path, *made: Path) -> bool:
+    def found(path: Path) -> list[object]:
+        rows = [Predictions.load(RunDir(path).fold(k).frozen_heads).prob.tolist() for k in range(3)]
+        return [rows, json.loads((path / "summary.json").read_text())["baseline"]["macro_f1"]]
+
+    return all(found(one) == found(run) for one in made)
+
+
+def test_folds_that_are_added_later_have_it_too(drawn: Path, run: Path, weights: str, tmp_path: Path) -> None:
+    made = tmp_path / "run"
+    assert train(drawn, made, FOLDS, weights, "train.baseline=true", "train.epochs=1", "--folds", "0") == 0
+    assert resume(made, "--folds", "1,2") == 0
+    assert same_baseline(run, made)
+
+
+@pytest.mark.slow
+def test_gathered_with_several_seeds_in_jobs_and_in_a_search(
+    drawn: Path, run: Path, weights: str, tmp_path: Path
+) -> None:
+    """Seeds have one baseline, as they start from the same backbone; each trial of a search has its own."""
+    words = (FOLDS, weights, "train.baseline=true", "train.epochs=1")
+    first, others, whole, jobs, seeds = (tmp_path / name for name in ("first", "others", "whole", "jobs", "seeds"))
+    assert train(drawn, first, *words, "--folds", "0") == 0
+    assert train(drawn, others, *words, "--folds", "1,2") == 0
+    assert run_app(["runs", "gather", str(first), str(others), "-o", str(whole), "--accept", "plan"]) == 0
+    assert train(drawn, jobs, *words, "--on", "local:2") == 0
+    study, space = tmp_path / "study", tmp_path / "space.yaml"
+    space.write_text("optim.lr: {low: 1.0e-4, high: 1.0e-2, log: true}\n")
+    search = ["tune", str(drawn), *recipe(*words), "--space", str(space), "--study", str(study), "--trials", "2"]
+    assert run_app(search) == 0
+    trials = sorted((study / "trials").glob("0*"))
+    assert len(trials) == 2
+    assert same_baseline(run, whole, jobs, *trials)
+    assert train(drawn, seeds, *words, "train.seeds=2") == 0
+    found, expected = (json.loads((path / "summary.json").read_text()) for path in (seeds, run))
+    assert found["baseline"]["macro_f1"] == expected["baseline"]["macro_f1"]
 
 
 def test_without_it_there_are_no_such_files(drawn: Path, weights: str, tmp_path: Path) -> None:
