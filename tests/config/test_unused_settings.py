@@ -82,6 +82,12 @@ def test_losses_and_augmentation_are_reported_where_heads_are_fitted() -> None:
     assert unused(heads, *(f"transforms.{word}" for word in every_view), "transforms.std=[0.2, 0.2, 0.2]") == []
 
 
+def test_settings_of_fitted_heads_are_used_where_a_training_starts_with_them() -> None:
+    given = ("heads.kind=ridge", "heads.strength=2", "heads.balance=0.5", "heads.augmented=1")
+    assert len(unused(*given)) == len(given)
+    assert unused(*given, "train.start_heads=fitted", "model.pretrained=true") == []
+
+
 @pytest.mark.parametrize(("chance", "name"), DRAWN)
 def test_a_setting_of_a_change_with_probability_0_is_reported(chance: str, name: str) -> None:
     given = value_of(Config(), f"transforms.{name}")
