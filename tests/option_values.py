@@ -118,7 +118,6 @@ COMPANIONS = {
     "model.drop_samples": ["model.drop=0.1"],
     "data.leaky": ["data.pseudo=a.csv"],
     "data.group": ["data.format=table"],
-    "train.start_heads": ["model.pretrained=true"],
     "train.continue_rows": ["train.continue_epochs=1"],
     "train.continue_lr_share": ["train.continue_epochs=1"],
     "age.fine_bins": ["age.head=ordinal"],

@@ -354,8 +354,6 @@ def _of_start_heads(cfg: Sections) -> Iterator[Rule]:
     """Yield what fitted heads cannot start; with separate networks, each says on its own what it needs."""
     if cfg.model.heads == "separate":
         return
-    if not (cfg.model.pretrained or cfg.model.weights):
-        yield "model.weights=FILE or model.pretrained=true with train.start_heads=fitted, as random features say little"
     if cfg.age.head != "bands" or cfg.age.given is not None:
         yield "age.head=bands and no age.given with train.start_heads=fitted, whose heads are over the classes"
     if any([term.kind for term in cfg.loss.terms(head)] == ["bce"] for head in cfg.head_names):

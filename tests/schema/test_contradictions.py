@@ -44,21 +44,16 @@ CONTRADICTIONS: dict[str, tuple[list[str], str]] = {
     "heads go on": (["model.train=heads", "train.continue_epochs=1"], "train.continue_epochs=0 with model.train=heads"),
     "heads of seeds": (["model.train=heads", "train.seeds=2"], "train.seeds=1 with model.train=heads"),
     "heads over ages": (["model.train=heads", "age.spread=2"], "only age.drop of the section age with model.train"),
-    "fitted on nothing": (["train.start_heads=fitted"], "model.weights=FILE or model.pretrained=true with train.start"),
-    "fitted on nothing, apart": (
-        ["train.start_heads=fitted", "model.heads=separate", "separate.age.model.pretrained=true"],
-        "model.weights=FILE or model.pretrained=true with train.start_heads",
-    ),
     "fitted over ages": (
-        ["train.start_heads=fitted", "model.pretrained=true", "age.head=ordinal"],
+        ["train.start_heads=fitted", "age.head=ordinal"],
         "age.head=bands and no age.given with train.start_heads=fitted",
     ),
     "fitted for genders": (
-        ["train.start_heads=fitted", "model.pretrained=true", "age.given=gender"],
+        ["train.start_heads=fitted", "age.given=gender"],
         "age.head=bands and no age.given with train.start_heads=fitted",
     ),
     "fitted sigmoids": (
-        ["train.start_heads=fitted", "model.pretrained=true", "loss.age=bce"],
+        ["train.start_heads=fitted", "loss.age=bce"],
         "another loss than bce alone with train.start_heads=fitted",
     ),
     "frozen": (["train.epochs=2", "optim.freeze_epochs=2"], "optim.freeze_epochs (2) below train.epochs (2)"),
@@ -155,7 +150,7 @@ def test_an_unknown_name_is_no_contradiction(override: str) -> None:
 
 
 def test_a_share_of_the_covariance_is_at_most_1() -> None:
-    for given in (["model.train=heads"], ["train.start_heads=fitted", "model.pretrained=true"]):
+    for given in (["model.train=heads"], ["train.start_heads=fitted"]):
         error = refused(*given, "heads.kind=lda", "heads.strength=1.5")
         assert (error.got, error.expected) == ("1.5", "auto or a number up to 1 with heads.kind=lda")
         assert str(error.where).endswith(": heads.strength")
@@ -176,7 +171,7 @@ def test_a_network_of_one_task_reports_its_unknown_names() -> None:
 
 
 def test_all_contradictions_are_reported_at_once() -> None:
-    assert len(CONTRADICTIONS) == 48
+    assert len(CONTRADICTIONS) == 46
     assert len(UNKNOWN) == 12
     error = refused("train.epochs=1", "schedule.warmup_epochs=2", "train.batch_size=1", "train.accumulate=2")
     assert "schedule.warmup_epochs" in str(error.expected)

@@ -164,3 +164,11 @@ def test_several_processes_are_refused_where_heads_are_to_be_fitted(moments: Mom
     experiment, env = open_experiment(RunDir(before))
     with pytest.raises(UsageError, match="heads are fitted by one process"):
         save_starting_heads(experiment, experiment.trainings(env.folds), fake, nothing)
+
+
+@pytest.mark.parametrize("more", [(), ("model.heads=separate",)])
+def test_random_weights_are_refused(
+    drawn: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], more: tuple[str, ...]
+) -> None:
+    assert train(drawn, tmp_path / "run", *STEPS, FITTED, *more) == Exit.CONFIG
+    assert "heads cannot be fitted on the features of random weights" in capsys.readouterr().err
