@@ -104,6 +104,11 @@ class FoldDir:
         return self.resume / "state.safetensors"
 
     @property
+    def start_heads(self) -> Path:
+        """The fitted heads that the network starts with, for train.start_heads."""
+        return self.resume / "start_heads.safetensors"
+
+    @property
     def continued(self) -> FoldDir:
         """The network that was trained further from the best weights."""
         return FoldDir(self.path / "continued", self.root)

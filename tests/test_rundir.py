@@ -63,6 +63,7 @@ def test_every_file_of_a_fold_has_the_written_name() -> None:
         "soup": "r/fold3/candidates/soup",
         "resume": "r/fold3/resume",
         "state": "r/fold3/resume/state.safetensors",
+        "start_heads": "r/fold3/resume/start_heads.safetensors",
         "continued": "r/fold3/continued",
         "oof": "r/fold3/oof.npz",
         "plain_heads": "r/fold3/plain_heads.npz",

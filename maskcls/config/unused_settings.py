@@ -45,7 +45,7 @@ OF_STEPS = {
     "average": ("kind", "decay", "power", "start", "soup"),
     "train": (
         *("epochs", "batch_size", "accumulate", "sync_batchnorm", "patience", "select", "keep_epochs"),
-        *("save_minutes", "stages", "fold_jobs", "baseline"),
+        *("save_minutes", "stages", "fold_jobs", "start_heads", "baseline"),
     ),
     "device": ("compile", "augment"),
 }
@@ -149,6 +149,8 @@ def _deciding(key: str, settings: Mapping[str, Any]) -> Iterator[str]:
         yield "track"
     if key == "folds.sealed_seed" and not settings["folds.sealed"]:
         yield "folds.sealed"
+    if section == "heads" and settings["train.start_heads"] == "fitted":
+        return
     for decides, keys in KINDS.items():
         if key in keys and settings[decides] not in keys[key]:
             yield decides

@@ -20,6 +20,7 @@ from maskcls.training.checks import with_photos
 from maskcls.training.experiment import Experiment, Member
 from maskcls.training.fold import finish_fold, is_trained, train_fold
 from maskcls.training.folds import continuing, finish_folds, refitting, train_folds
+from maskcls.training.heads.starting_heads import save_starting_heads
 from maskcls.training.known_photos import cured_by_restoring
 from maskcls.training.preparing import prepare_experiment
 from maskcls.training.stored_experiment import check_data_unchanged, open_experiment, weights_hashes, write_identity
@@ -51,6 +52,7 @@ def train_one_network(run: RunDir, name: str, data: Path | None, report: Reporte
     experiment, env, accelerator = _opened(run, data, report)
     member, k = network_of(experiment, env.folds, name)
     with files.filling(run.path), Guard(experiment.cfg.track, report) as guard:
+        save_starting_heads(experiment, [(member, k)], accelerator, report)
         if not member.continued and k != REFIT:
             if not is_trained(experiment, member, k):
                 train_fold(experiment, member, k, accelerator, report, guard)

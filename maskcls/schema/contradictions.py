@@ -332,13 +332,31 @@ def _of_age_labels(cfg: Sections, task: str) -> Iterator[Rule]:
 
 def _of_fitted_heads(cfg: Sections) -> Iterator[Rule]:
     if cfg.model.train != "heads":
+        if cfg.train.start_heads == "fitted":
+            yield from _of_strength(cfg)
+            yield from _of_start_heads(cfg)
         return
-    strength, train, plain = cfg.heads.strength, cfg.train, type(cfg.age)()
-    if cfg.heads.kind == "lda" and strength != "auto" and strength > 1:
-        yield WrongValue("heads.strength", "auto or a number up to 1 with heads.kind=lda", strength)
+    train, plain = cfg.train, type(cfg.age)()
+    yield from _of_strength(cfg)
     if train.continue_epochs:
         yield "train.continue_epochs=0 with model.train=heads, which has no epochs"
     if train.seeds > 1:
         yield "train.seeds=1 with model.train=heads, whose heads do not depend on a seed"
     if cfg.age.model_copy(update={"drop": plain.drop}) != plain:
         yield "only age.drop of the section age with model.train=heads, whose heads are over the classes"
+
+
+def _of_strength(cfg: Sections) -> Iterator[Rule]:
+    strength = cfg.heads.strength
+    if cfg.heads.kind == "lda" and strength != "auto" and strength > 1:
+        yield WrongValue("heads.strength", "auto or a number up to 1 with heads.kind=lda", strength)
+
+
+def _of_start_heads(cfg: Sections) -> Iterator[Rule]:
+    """Yield what fitted heads cannot start; with separate networks, each says on its own what it needs."""
+    if cfg.model.heads == "separate":
+        return
+    if cfg.age.head != "bands" or cfg.age.given is not None:
+        yield "age.head=bands and no age.given with train.start_heads=fitted, whose heads are over the classes"
+    if any([term.kind for term in cfg.loss.terms(head)] == ["bce"] for head in cfg.head_names):
+        yield "another loss than bce alone with train.start_heads=fitted, whose heads are softmaxes"

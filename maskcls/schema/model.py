@@ -34,7 +34,7 @@ class ModelConfig(Section):
 
 
 class HeadsConfig(Section):
-    """The heads of model.train=heads, fitted on features that are computed once for all folds."""
+    """The heads of model.train=heads and train.start_heads=fitted, on features that are computed once for all folds."""
 
     kind: Literal["lda", "ridge", "logistic"] = "lda"
     """Kind of head. lda: linear discriminant analysis with a shrunk covariance. ridge: least squares on the classes

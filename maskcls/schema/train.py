@@ -61,6 +61,11 @@ class TrainConfig(Section):
     fold_jobs: Auto | Annotated[int, Field(ge=1, le=64)] = "auto"
     """Number of folds that are trained at the same time, each in a process of its own. auto: several if that is
     faster."""
+    start_heads: Literal["new", "fitted"] = "new"
+    """Heads before the first step. new: as they are built, so that every photo gets the same prediction. fitted: on the
+    features of the starting weights, as model.train=heads does with the section `heads`, on each fold's training people
+    (Kumar et al. 2022, arXiv:2202.10054); it needs a pretrained backbone, and heads with one softmax over the classes
+    of each task."""
     baseline: bool = False
     """Fit heads on the frozen backbone too, as model.train=heads does, before the first step, and say what training the
     whole network adds to their score on the same folds. Not for a backbone with random weights."""

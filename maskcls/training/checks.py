@@ -90,6 +90,7 @@ def check_experiment(experiment: Experiment, report: Reporter) -> None:
         check_stages(network, member.cfg)
         optimizer_of(network, member.cfg.optim)
         check_dropped(experiment, member)
+        check_start_heads(member)
     space = experiment.cfg.space
     if note := missing_note(name for task in space.tasks for name in task.classes):
         report.note(note)
@@ -122,6 +123,17 @@ def check_stages(network: Network, cfg: Config) -> None:
                 fix=f"use a share such as {', '.join(map(str, near))}",
             )
         check_size(network, backbone, size)
+
+
+def check_start_heads(member: Member) -> None:
+    """Raise ConfigError where heads are to be fitted on the features of random weights, which differ between folds."""
+    model = member.cfg.model
+    if member.cfg.train.start_heads == "fitted" and model.train == "all" and not (model.pretrained or model.weights):
+        raise ConfigError(
+            "heads cannot be fitted on the features of random weights",
+            where="train.start_heads=fitted" + (f" of {member.task}" if member.task else ""),
+            fix="give the backbone weights: model.weights=FILE or model.pretrained=true",
+        )
 
 
 def check_dropped(experiment: Experiment, member: Member) -> None:

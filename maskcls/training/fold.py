@@ -36,6 +36,7 @@ from maskcls.show.terminal.progress import Reporter
 from maskcls.show.terminal.sheet import contact_sheet
 from maskcls.training.epochs.epoch_selection import kept_epochs
 from maskcls.training.experiment import Experiment, Member, view_spec
+from maskcls.training.heads.starting_heads import load_starting_heads
 from maskcls.training.plans import fresh_network
 from maskcls.training.tracking.guard import Guard
 from maskcls.training.tracking.logs import NetworkLogs
@@ -68,6 +69,8 @@ def train_fold(
     """Train one network on one fold, from its saved state if there is one; `finish_fold` comes when it is over.
 
     guard  of the trackers that also get what is logged.
+
+    Fitted heads to start with are on disk already, see `save_starting_heads`.
     """
     folder, cfg, plan = experiment.fold_dir(member, k), member.cfg, experiment.plans[member.task]
     rows = experiment.rows(member, k, bare=augments_on_device(cfg.device, view_spec(cfg), accelerator.device))
@@ -78,6 +81,8 @@ def train_fold(
         best = checkpoint.load_predictor(experiment.run.fold(k, member.name).best).network
         # Weights are saved without parameters that only training needs; those start fresh.
         network.load_state_dict(best.state_dict(), strict=False)
+    elif cfg.train.start_heads == "fitted" and not folder.state.exists():
+        load_starting_heads(network, folder)
     steps_per_epoch = StepPlan(rows, cfg).steps_per_epoch
     total_steps = cfg.train.epochs * steps_per_epoch
     session = open_session(network, cfg, member.space, accelerator, plan, total_steps=total_steps)

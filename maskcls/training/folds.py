@@ -24,6 +24,7 @@ from maskcls.training.experiment import Experiment, Member
 from maskcls.training.fold import finish_fold, is_trained, train_fold
 from maskcls.training.heads.baseline import save_baseline
 from maskcls.training.heads.fit_networks import fit_networks
+from maskcls.training.heads.starting_heads import save_starting_heads
 from maskcls.training.side_by_side import train_side_by_side
 from maskcls.training.tracking.guard import Guard
 from maskcls.training.tracking.logs import NetworkLogs, RunLogs
@@ -47,6 +48,7 @@ def train_folds(
         else:
             if experiment.cfg.train.baseline:
                 save_baseline(experiment, wanted, accelerator, report)
+            save_starting_heads(experiment, experiment.trainings(wanted), accelerator, report)
             _train_networks(experiment, wanted, accelerator, report, guard)
         if not accelerator.is_main_process:
             return None

@@ -105,7 +105,8 @@ Config = Annotated[
         "--config",
         "-c",
         help="YAML file, or a shipped name: first_minutes, faces_frozen, faces_best, multi, joint, separate,"
-        " tiny_cpu, swin_large_gpu, recipes/…; may be given several times, the later one wins; default: the built-in values",
+        " tiny_cpu, swin_large_gpu, recipes/…; may be given several times, the later one wins;"
+        " default: the built-in values",
         show_default=False,
         autocompletion=config_names,
     ),

@@ -52,7 +52,7 @@ def test_a_setting_of_a_tracker_that_is_not_used_is_reported(name: str, users: t
 
 
 def test_how_many_rules_there_are() -> None:
-    assert (len(CHOSEN), len(DRAWN), len(STEPS)) == (53, 15, 53)
+    assert (len(CHOSEN), len(DRAWN), len(STEPS)) == (53, 15, 54)
 
 
 @pytest.mark.parametrize(("decides", "key", "kinds"), CHOSEN)
@@ -80,6 +80,12 @@ def test_losses_and_augmentation_are_reported_where_heads_are_fitted() -> None:
     assert unused(heads, "transforms.hflip=0.2", "heads.augmented=1") == []
     every_view = ["crop=[0.5, 0.5]", "size=[64, 64]", "crop_centre=[0.4, 0.5]", "mean=[0.5, 0.5, 0.5]"]
     assert unused(heads, *(f"transforms.{word}" for word in every_view), "transforms.std=[0.2, 0.2, 0.2]") == []
+
+
+def test_settings_of_fitted_heads_are_used_where_a_training_starts_with_them() -> None:
+    given = ("heads.kind=ridge", "heads.strength=2", "heads.balance=0.5", "heads.augmented=1")
+    assert len(unused(*given)) == len(given)
+    assert unused(*given, "train.start_heads=fitted") == []
 
 
 @pytest.mark.parametrize(("chance", "name"), DRAWN)

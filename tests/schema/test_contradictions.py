@@ -48,6 +48,18 @@ CONTRADICTIONS: dict[str, tuple[list[str], str]] = {
     "heads go on": (["model.train=heads", "train.continue_epochs=1"], "train.continue_epochs=0 with model.train=heads"),
     "heads of seeds": (["model.train=heads", "train.seeds=2"], "train.seeds=1 with model.train=heads"),
     "heads over ages": (["model.train=heads", "age.spread=2"], "only age.drop of the section age with model.train"),
+    "fitted over ages": (
+        ["train.start_heads=fitted", "age.head=ordinal"],
+        "age.head=bands and no age.given with train.start_heads=fitted",
+    ),
+    "fitted for genders": (
+        ["train.start_heads=fitted", "age.given=gender"],
+        "age.head=bands and no age.given with train.start_heads=fitted",
+    ),
+    "fitted sigmoids": (
+        ["train.start_heads=fitted", "loss.age=bce"],
+        "another loss than bce alone with train.start_heads=fitted",
+    ),
     "frozen": (["train.epochs=2", "optim.freeze_epochs=2"], "optim.freeze_epochs (2) below train.epochs (2)"),
     "f1 in pieces": (["loss.age=ce+f1", "train.accumulate=2"], "train.accumulate=1 with the f1 loss"),
     "f1 of mixtures": (["loss.all=f1", "mix.kind=cutmix"], "mix.kind=none or mix.partner=same with the f1 loss"),
@@ -142,9 +154,10 @@ def test_an_unknown_name_is_no_contradiction(override: str) -> None:
 
 
 def test_a_share_of_the_covariance_is_at_most_1() -> None:
-    error = refused("model.train=heads", "heads.kind=lda", "heads.strength=1.5")
-    assert (error.got, error.expected) == ("1.5", "auto or a number up to 1 with heads.kind=lda")
-    assert str(error.where).endswith(": heads.strength")
+    for given in (["model.train=heads"], ["train.start_heads=fitted"]):
+        error = refused(*given, "heads.kind=lda", "heads.strength=1.5")
+        assert (error.got, error.expected) == ("1.5", "auto or a number up to 1 with heads.kind=lda")
+        assert str(error.where).endswith(": heads.strength")
     assert load(None, ["model.train=heads", "heads.kind=lda", "heads.strength=1"])[0].heads.strength == 1
     assert load(None, ["model.train=heads", "heads.kind=ridge", "heads.strength=1.5"])[0].heads.strength == 1.5
 
@@ -162,7 +175,7 @@ def test_a_network_of_one_task_reports_its_unknown_names() -> None:
 
 
 def test_all_contradictions_are_reported_at_once() -> None:
-    assert len(CONTRADICTIONS) == 44
+    assert len(CONTRADICTIONS) == 47
     assert len(UNKNOWN) == 12
     error = refused("train.epochs=1", "schedule.warmup_epochs=2", "train.batch_size=1", "train.accumulate=2")
     assert "schedule.warmup_epochs" in str(error.expected)

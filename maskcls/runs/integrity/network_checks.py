@@ -80,17 +80,18 @@ def _done_check(run: RunDir, folder: FoldDir, *, owns: bool) -> Check:
 def _readers(folder: FoldDir) -> list[tuple[Path, Callable[[], object]]]:
     """Return the files that carry a digest, each with its reader."""
 
-    def read_state() -> None:
-        from maskcls.engine.checkpoint import load_state  # loads torch, for this file alone
+    def read_state(path: Path) -> None:
+        from maskcls.engine.checkpoint import load_state  # loads torch, for these files alone
 
-        load_state(folder.state, root=folder.root)
+        load_state(path, root=folder.root)
 
     rows = [(path, lambda path=path: read_rows(path, root=folder.root)) for path in folder.all_epoch_rows()]
     return [
         (folder.log, lambda: read_log(folder)),
         (folder.oof, lambda: Predictions.load(folder.oof)),
         (folder.summary, lambda: read_fold_summary(folder)),
-        (folder.state, read_state),
+        (folder.state, lambda: read_state(folder.state)),
+        (folder.start_heads, lambda: read_state(folder.start_heads)),
         *rows,
     ]
 

@@ -6,14 +6,11 @@ N rows of the manifest, V views, D features, J joint classes.
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 
 import numpy as np
 import torch
-from threadpoolctl import threadpool_limits
-from torch import nn
 
 from maskcls import files
 from maskcls.data.dataset import Key
@@ -35,7 +32,7 @@ from maskcls.show.terminal.progress import Reporter
 from maskcls.show.terminal.sheet import contact_sheet
 from maskcls.training.experiment import Experiment, Member
 from maskcls.training.fold import SHEET_IMAGES, class_captions, finish_leaky, save_scored_rows
-from maskcls.training.heads.fold_heads import FoldHead, fit_fold_heads
+from maskcls.training.heads.fold_heads import FoldHead, fit_fold_heads, one_thread_of_blas, set_heads
 from maskcls.training.heads.frozen_features import FrozenFeatures, frozen_features
 from maskcls.viewnames import view_mean
 
@@ -75,16 +72,6 @@ def fit_networks(experiment: Experiment, wanted: Sequence[int], accelerator: Acc
             for k in undone:
                 heads, fit_s = fits[k].result()
                 _save(experiment, member, k, rows[k], features, heads, features_s / len(undone) + fit_s, accelerator)
-
-
-@contextmanager
-def one_thread_of_blas() -> Iterator[None]:
-    """Let every matrix product of the process take one thread: more would add in another order."""
-    import scipy.linalg
-    import scipy.optimize  # noqa: F401
-
-    with threadpool_limits(1, user_api="blas"):
-        yield
 
 
 def _timed_fit(
@@ -134,16 +121,6 @@ def _save(
         }
         write_fold_summary(folder, scored_fold(0, (), found).model_copy(update={"heads": chosen}))
         mark_done(folder, meta.sha256)
-
-
-def set_heads(network: Network, heads: Mapping[str, FoldHead]) -> None:
-    """Put fitted heads into a network whose heads are softmaxes over their classes."""
-    for name, found in heads.items():
-        layer = network.heads[name]
-        assert isinstance(layer, nn.Linear)
-        layer.load_state_dict(
-            {"weight": torch.from_numpy(found.head.weight_CD), "bias": torch.from_numpy(found.head.bias_C)}
-        )
 
 
 @torch.inference_mode()

@@ -5,11 +5,15 @@ N rows of the manifest, V views, D features, R training rows.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import assert_never
 
 import numpy as np
+import torch
+from threadpoolctl import threadpool_limits
+from torch import nn
 
 from maskcls.engine.step_plan import FoldRows
 from maskcls.errors import DataError
@@ -20,6 +24,7 @@ from maskcls.nn.fitting.solvers import Grams, Solver, discriminant_solver, logis
 from maskcls.nn.fitting.standardised import standardised
 from maskcls.nn.fitting.strength_choice import choose_head
 from maskcls.nn.heads import JOINT
+from maskcls.nn.network import Network
 from maskcls.schema import Config, HeadsConfig
 
 # Tried with heads.strength=auto, the strongest first.
@@ -58,7 +63,7 @@ def fit_fold_heads(feature_VND: Floats, rows: FoldRows, fold_N: Ints, cfg: Confi
         raise DataError(
             "heads are fitted on labels, and these rows have probabilities in place of them",
             where="data.pseudo",
-            fix="use pseudo labels of classes, or model.train=all",
+            fix="use pseudo labels of classes, or neither model.train=heads nor train.start_heads=fitted",
         )
     views, train = len(feature_VND), rows.train
     standard = standardised(feature_VND[:, train].reshape(views * len(train), -1).astype(np.float64))
@@ -116,3 +121,23 @@ def _solver(rows: HeadRows, grams: Grams, how: HeadsConfig, strengths: tuple[flo
             return logistic_solver(rows, strengths[len(strengths) // 2])
         case _:
             assert_never(how.kind)
+
+
+def set_heads(network: Network, heads: Mapping[str, FoldHead]) -> None:
+    """Put fitted heads into a network whose heads are softmaxes over their classes."""
+    for name, found in heads.items():
+        layer = network.heads[name]
+        assert isinstance(layer, nn.Linear)
+        layer.load_state_dict(
+            {"weight": torch.from_numpy(found.head.weight_CD), "bias": torch.from_numpy(found.head.bias_C)}
+        )
+
+
+@contextmanager
+def one_thread_of_blas() -> Iterator[None]:
+    """Let every matrix product of the process take one thread: more would add in another order."""
+    import scipy.linalg
+    import scipy.optimize  # noqa: F401
+
+    with threadpool_limits(1, user_api="blas"):
+        yield

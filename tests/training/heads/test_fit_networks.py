@@ -245,7 +245,7 @@ def test_a_matrix_product_takes_one_thread_while_heads_are_fitted() -> None:
     """Also that of scipy, which loads a library of its own."""
     code = (
         "from threadpoolctl import threadpool_info\n"
-        "from maskcls.training.heads.fit_networks import one_thread_of_blas\n"
+        "from maskcls.training.heads.fold_heads import one_thread_of_blas\n"
         "with one_thread_of_blas():\n"
         "    import scipy.linalg\n"
         "    print([one['num_threads'] for one in threadpool_info() if one['user_api'] == 'blas'])"
