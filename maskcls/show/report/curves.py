@@ -19,7 +19,9 @@ LEGEND_WIDTH = 66  # characters in a line of the legend; the line before a name 
 
 
 def curves_section(reported: ReportedRun, settings: PageSettings) -> Mapping[str, Any] | None:
-    """Return the figures of the networks of each task, or of all tasks together; None without logs."""
+    """Return the figures of the networks of each task, or of all tasks together; None without epochs."""
+    if reported.config.model.train == "heads":  # their log is one line, not of an epoch
+        return None
     logs = [log for log in reported.logs if log.lines]
     groups: dict[tuple[str, bool], list[NetworkLog]] = {}
     for log in logs:

@@ -95,7 +95,7 @@ def run_score_lines(reported: ReportedRun) -> list[str]:
     lines: list[str] = []
     if reported.rows is not None:
         lines += [*_interval_lines(reported.rows.evaluation), *_spread(reported.summary)]
-        lines += [*_group_lines(reported.summary.groups), *_selection_lines(reported.summary)]
+        lines += [*_group_lines(reported.summary.groups), *_selection_lines(reported)]
         if baseline := reported.summary.baseline:
             line = baseline_line(baseline)
             lines.append(f"{line[0].upper()}{line[1:]}.")
@@ -169,8 +169,10 @@ def _group_lines(groups: GroupGain | None) -> list[str]:
     return [f"Predictions are not averaged within groups of similar photos: {NO_GAIN}{measured}."]
 
 
-def _selection_lines(summary: RunSummary) -> list[str]:
-    found = summary.selection
+def _selection_lines(reported: ReportedRun) -> list[str]:
+    found = reported.summary.selection
+    if reported.config.model.train == "heads":
+        return [f"Strengths of heads were chosen within each fold's training {reported.noun[1]}, not on these rows."]
     if found is None:
         return ["Each fold's epoch was chosen by its own rows, so this score is slightly too high."]
     if found.gain is None:

@@ -162,6 +162,16 @@ def test_a_search_of_settings_without_effect_is_refused(
     assert 'optim.lr has no effect: model.train is "heads"' in capsys.readouterr().err
 
 
+def test_the_page_has_no_curves_of_epochs(run: Path) -> None:
+    assert app("report", run) == 0
+    page = (run / "report/index.html").read_text(encoding="utf8")
+    assert "Strengths of heads were chosen within each fold's training people" in page.replace("&#39;", "'")
+    assert 'id="score"' in page
+    assert 'id="confusion"' in page
+    assert 'id="curves"' not in page
+    assert "epoch was chosen" not in page
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ["model.onnx", "model.pt2"])
 def test_one_file_from_photo_to_probabilities(drawn: Path, run: Path, tmp_path: Path, name: str) -> None:
@@ -184,5 +194,4 @@ def test_jobs_a_search_a_time_limit_and_pages(
     assert "heads:" in (study / "best.yaml").read_text()
     assert train(drawn, tmp_path / "stages", *WORDS, "--budget", "1h") == 0
     assert sorted(path.name for path in (tmp_path / "stages").glob("stage*") if path.is_dir()) == ["stage0"]
-    assert app("report", run) == 0
     assert app("report", run, tmp_path / "jobs", "-o", tmp_path / "both.html") == 0
