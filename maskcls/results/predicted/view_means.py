@@ -20,8 +20,8 @@ def mean_over_views(prob_VNJ: Floats, mean: ViewMean) -> Floats:
                mean logits; for linear heads, the prediction from features that are averaged over the views.
 
     >>> views = np.array([[[0.8, 0.2]], [[0.5, 0.5]]])
-    >>> mean_over_views(views, "arithmetic").round(3).tolist(), mean_over_views(views, "geometric").round(3).tolist()
-    ([[0.65, 0.35]], [[0.667, 0.333]])
+    >>> [f"{mean_over_views(views, mean)[0, 0]:.3f}" for mean in ("arithmetic", "geometric")]
+    ['0.650', '0.667']
     """
     if mean == "geometric":
         log_NJ = np.log(np.maximum(prob_VNJ, LEAST_PROBABILITY), dtype=np.float64).mean(axis=0)
