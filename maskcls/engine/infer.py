@@ -161,10 +161,15 @@ def _with_one_trunk(ready: Sequence[Predictor]) -> list[list[Predictor]]:
 
 
 def _same_trunk(one: Predictor, other: Predictor) -> bool:
-    if one.spec != other.spec or str(one.network.trunk) != str(other.network.trunk):
+    if one.spec != other.spec:
         return False
     mine, theirs = one.network.trunk.state_dict(), other.network.trunk.state_dict()
-    return mine.keys() == theirs.keys() and all(torch.equal(mine[name], theirs[name]) for name in mine)
+    # The cheapest first, as a server asks per request: trained networks differ in the first tensor already.
+    return (
+        mine.keys() == theirs.keys()
+        and all(torch.equal(mine[name], theirs[name]) for name in mine)
+        and str(one.network.trunk) == str(other.network.trunk)
+    )
 
 
 @torch.inference_mode()

@@ -52,9 +52,8 @@ def fit_heads(
     assert np.isfinite(feature_ND).all()
     assert (np.asarray(weight_N) >= 0).all()
     heads: dict[str, FittedHead] = {}
-    known: dict[
-        bytes, tuple[Standardised, CurvedFeatures]
-    ] = {}  # by the rows: those of several tasks are usually the same
+    # By the rows: those of several tasks are usually the same.
+    known: dict[bytes, tuple[Standardised, CurvedFeatures]] = {}
     for task in space.tasks:
         rows = np.flatnonzero((labels[task.name] >= 0) & (np.asarray(weight_N) > 0))
         if not len(rows):
