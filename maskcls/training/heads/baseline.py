@@ -31,11 +31,12 @@ def save_baseline(experiment: Experiment, folds: Sequence[int], accelerator: Acc
             continue
         plain = replace(member, cfg=with_fitted_heads(member.cfg))
         features = frozen_features(experiment, plain, accelerator, report)
+        every_VND = features.all_views
         fold_N, ids_N = experiment.fold.astype("int64"), experiment.manifest["id"].to_numpy()
         for k in left:
             rows = experiment.rows(plain, k)
             with report.busy(f"fitting the baseline of {experiment.title(member, k)}"), one_thread_of_blas():
-                heads = fit_fold_heads(features.all_views, rows, fold_N, plain.cfg)
+                heads = fit_fold_heads(every_VND, rows, fold_N, plain.cfg)
             set_heads(features.network, heads)
             prob_nJ = feature_probabilities(features.network, features.eval_VND[:, rows.valid], plain)
             lineage = {"fold": k, "heads": plain.cfg.heads.kind, "views": plain.cfg.predict.views}
