@@ -294,9 +294,9 @@ def refuse_existing(run: RunDir, data: Path) -> None:
     refuse_begun_stages(StagesDir(run.path))
     if StudyDir(run.path).facts.exists():
         raise BusyError("the folder holds a search for settings", where=str(run.path), fix="choose another --run")
+    if SynthDir(run.path).facts.exists():
+        raise BusyError("the folder holds generators", where=str(run.path), fix="choose another --run")
     if run.env.exists():
-        if SynthDir(run.path).facts.exists():
-            raise BusyError("the folder holds generators", where=str(run.path), fix="choose another --run")
         if read_record(run).state == "finished":
             raise BusyError("the folder holds a finished run", where=str(run.path), fix="choose another --run")
         raise BusyError(

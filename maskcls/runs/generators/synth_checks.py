@@ -9,7 +9,7 @@ from maskcls import config, files
 from maskcls.data.layouts.source import check_data
 from maskcls.errors import BusyError, ConfigError, DataError, UsageError
 from maskcls.rundir import RunDir, SynthDir
-from maskcls.runs.checks import check_cache, wanted_folds
+from maskcls.runs.checks import check_cache, refuse_existing, wanted_folds
 from maskcls.runs.environment import read_environment
 from maskcls.runs.identity import identity_files
 from maskcls.schema import Config
@@ -83,7 +83,11 @@ def check_synth_training(
         raise error.with_fix("restore it, or say where it is now: --data PATH") from None
     check_cache(data, cfg)
     inputs = [data, *([source] if run.env.is_file() else [])]
-    refuse_existing_generators(folder, inputs)
+    if cfg.synth.kind == "smote":  # its heads are a run, which begins as other runs do
+        files.check_outputs(folder.path, inputs=inputs)
+        refuse_existing(folder.experiment, data)
+    else:
+        refuse_existing_generators(folder, inputs)
 
 
 def check_kind(source: Path, cfg: Config, folds: str | None, minutes: float | None) -> None:

@@ -351,7 +351,11 @@ def test_the_verb_prints_scores_and_says_plainly_whether_it_helped(
     assert "intervals over 24 people" in text
     assert "No help is shown: the interval of the gain over heads without" in text
     assert f"maskcls predict {tmp_path / 'a'}" in text
-    assert run_app([*command, "--run", str(tmp_path / "b"), "--json"]) == 0
+    killed = RunDir(tmp_path / "b")  # as a process leaves it that was killed before env.json
+    killed.path.mkdir()
+    killed.lock_file.touch()
+    killed.config.write_text("name: other\n")
+    assert run_app([*command, "--run", str(killed.path), "--json"]) == 0
     answer = json.loads(capsys.readouterr().out)
     assert answer["comparison"]["helped"] is False
     assert answer["comparison"]["mixed"]["macro_f1"] == compared.mixed.macro_f1
