@@ -120,7 +120,6 @@ def test_predict_takes_the_folder_and_uses_the_networks_of_all(repeated: Path, d
         "report {run}",
         "calibrate {run}",
         "tta {run}",
-        "verify {run}",
         "debug {run}",
         "runs note {run} remark",
         "runs compare {run} {run}/repeat0",
@@ -159,6 +158,51 @@ def test_repeats_are_combined_as_members_but_not_for_pseudo_labels(
     said = " ".join(capsys.readouterr().out.split())
     assert "folds.renew 0 1" in said
     assert "folds.csv different folds" in said
+
+
+def test_verify_compares_the_files_of_all_repeats(
+    repeated: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = tmp_path / "r"
+    shutil.copytree(repeated, folder)
+    shutil.copy(repeated.parent / "choices.json", tmp_path)
+
+    def verdicts() -> tuple[int, dict[str, str]]:
+        code = run_app(["verify", str(folder), "--json"])
+        told = json.loads(capsys.readouterr().out)
+        assert (told["kind"], told["ok"]) == ("repeats", code == Exit.OK)
+        assert len({check["name"] for check in told["checks"]}) == len(told["checks"])
+        return code, {check["name"]: check["verdict"] for check in told["checks"]}
+
+    capsys.readouterr()
+    code, found = verdicts()
+    assert code == Exit.OK
+    assert found.keys() == {*tiny.hashes(folder), "../choices.json"}
+    assert {name for name, verdict in found.items() if verdict == "skipped"} == {
+        "repeats.yaml",
+        "repeat0/.lock",
+        "repeat1/.lock",
+    }
+    assert set(found.values()) == {"ok", "skipped"}
+    for name in ("repeat0/fold1/oof.npz", "repeat1/summary.json", "repeats.json", "oof.npz"):
+        whole = (folder / name).read_bytes()
+        (folder / name).write_bytes(whole[:-9] + bytes([whole[-9] ^ 1]) + whole[-8:])
+        code, changed = verdicts()
+        assert (code, changed[name]) == (Exit.RESULT, "FAILED")
+        (folder / name).write_bytes(whole)
+    (folder / "stray.txt").write_text("x")
+    (folder / "repeats.json").unlink()
+    shutil.rmtree(folder / "repeat1")
+    code, found = verdicts()
+    assert code == Exit.OK
+    assert {name for name, verdict in found.items() if verdict == "warning"} == {
+        "stray.txt",
+        "repeats.json",
+        "repeat1",
+    }
+    (folder / "repeats.yaml").write_text("folds: 3\n")
+    code, found = verdicts()
+    assert (code, found["repeats.yaml"], found["repeat0/summary.json"]) == (Exit.RESULT, "FAILED", "ok")
 
 
 def test_a_killed_training_is_resumed_with_the_same_result(

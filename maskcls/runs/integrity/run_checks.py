@@ -123,7 +123,7 @@ def _record_checks(run: RunDir) -> Iterator[Check]:
         owner = owned.owner_of(path, run.path)
         yield read_check(run.place(path), partial(_read_test, path, owner), digested=owner is not None)
     if run.choices.exists():
-        name = f"../{run.choices.name}"
+        name = os.path.relpath(run.choices, run.path.resolve())
         yield read_check(name, lambda: read_register(run), digested=is_digested(run.choices))
 
 

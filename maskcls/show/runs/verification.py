@@ -12,12 +12,19 @@ from maskcls.show.terminal.json_output import print_json
 from maskcls.show.terminal.text import plural, say
 
 FEW = 2  # files with the same result that are named; more are counted
-NOUN: Mapping[str, str] = {"run": "file", "stages": "file", "file": "part", "cache": "pack"}
+NOUN: Mapping[str, str] = {
+    "run": "file",
+    "stages": "file",
+    "repeats": "file",
+    "file": "part",
+    "cache": "pack",
+}
 
 
 @dataclass(frozen=True)
 class Verification:
-    """The checks of the files of `path`, a file or a folder. kind: `run`, `stages`, `cache` or `file`."""
+    """The checks of the files of `path`, a file or a folder. kind: `run`, `stages`, `repeats`, `cache` or
+    `file`."""
 
     path: Path
     kind: str
