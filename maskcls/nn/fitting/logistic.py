@@ -13,6 +13,7 @@ import numpy as np
 from maskcls.errors import DataError
 from maskcls.labels import Floats, Ints, LabelSpace
 from maskcls.nn.fitting.fitted_head import FittedHead, Wide, WideHead
+from maskcls.nn.fitting.head_rows import balanced_weights
 from maskcls.nn.fitting.standardised import Standardised, standardised
 
 STRENGTH = 1e-3  # of the penalty where nothing else is asked for; 1 / (C * N) of scikit-learn
@@ -67,25 +68,11 @@ def fit_heads(
             standard = standardised(np.asarray(feature_ND, dtype=np.float64)[rows])
             known[key] = standard, curved(standard.feature_ND, strength)
         standard, features = known[key]
-        share_n = row_shares(labels[task.name][rows], np.asarray(weight_N, dtype=np.float64)[rows], balanced=balanced)
+        weight_n = np.asarray(weight_N, dtype=np.float64)[rows]
+        share_n = balanced_weights(labels[task.name][rows], weight_n, float(balanced)) / len(rows)
         head = fit_logistic(features, labels[task.name][rows], share_n, strength)
         heads[task.name] = head.for_raw(standard.mean_D, standard.deviation_D, len(task.classes))
     return heads
-
-
-def row_shares(label_N: Ints, weight_N: Wide, *, balanced: bool) -> Wide:
-    """Return each row's share (N,) float64 of the loss; they sum to 1.
-
-    balanced  every class that occurs has the same sum of shares.
-
-    >>> row_shares(np.array([0, 0, 2]), np.ones(3), balanced=True).tolist()
-    [0.25, 0.25, 0.5]
-    """
-    share_N = weight_N.astype(np.float64)
-    if balanced:
-        sum_C = np.bincount(label_N, weights=share_N)
-        share_N = share_N / sum_C[label_N]
-    return np.asarray(share_N / share_N.sum())
 
 
 @dataclass(frozen=True)

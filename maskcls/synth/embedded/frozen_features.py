@@ -1,6 +1,6 @@
 """Features of photos before the heads of a network that is not trained further.
 
-n rows, D features, B batch, H height, W width.
+n rows, D features, H height, W width.
 """
 
 from __future__ import annotations
@@ -10,16 +10,16 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
-from maskcls.data.dataset import Photos, batches
+from maskcls.data.dataset import Photos
 from maskcls.data.rows.batches import Rows
 from maskcls.data.views.transforms import ViewSpec, eval_view
 from maskcls.engine.checkpoint import load_predictor, read_meta
 from maskcls.engine.compute.plan import Execution
-from maskcls.engine.device import Accelerator, normalise, start, worker_count
-from maskcls.engine.infer import Predictor, full_batch, open_reader, prepare
+from maskcls.engine.device import Accelerator, start, worker_count
+from maskcls.engine.features import view_features
+from maskcls.engine.infer import Predictor, open_reader
 from maskcls.engine.step_plan import FoldRows
 from maskcls.errors import ResultError
 from maskcls.labels import Floats, Ints
@@ -115,7 +115,7 @@ def open_extractor(
         with run_lock.reading(run):
             predictor = load_predictor(folder.best)
             check_finished_with(folder, read_meta(folder.best).sha256)
-    return Extractor(prepare(predictor, accelerator, execution), member.cfg, accelerator, execution)
+    return Extractor(predictor, member.cfg, accelerator, execution)
 
 
 def _refuse_leak(experiment: Experiment, run: RunDir, k: int) -> None:
@@ -173,13 +173,18 @@ def with_features(experiment: Experiment, rows: FoldRows, row_n: Rows, feature_n
     return FeatureRows(row_n, ids_n, feature_nD, labels, rows.people[row_n], rows.weight[row_n])
 
 
-@torch.inference_mode()
 def photo_features(extractor: Extractor, photos: Photos, rows_n: Rows, report: Reporter) -> Floats:
     """Return features (n, D) float32 of these rows' eval views, in their order. n may be 0.
 
-    photos  opened with the extractor's view as the only one.
+    photos  opened with one view, the extractor's or that view without its crop.
     """
-    accelerator, trunk = extractor.accelerator, extractor.predictor.network.trunk
+    accelerator, done, (spec,) = extractor.accelerator, 0, photos.specs
+
+    def count(images: int) -> None:
+        nonlocal done
+        done += images
+        report.images("embedding photos", done, len(rows_n))
+
     reader = open_reader(
         photos,
         rows_n,
@@ -188,31 +193,11 @@ def photo_features(extractor: Extractor, photos: Photos, rows_n: Rows, report: R
         batch_size=extractor.cfg.predict.batch_size,
         workers=worker_count(extractor.cfg.device, accelerator, cached=bool(photos.cached)),
     )
-    spec, found, done = extractor.spec, list[Floats](), 0
-    for places, images in zip(reader.places, batches(reader.source), strict=True):
-        (images_BHWC,) = full_batch(images, places)
-        floats = normalise(
-            images_BHWC.to(accelerator.device), mean=spec.mean, std=spec.std, execution=extractor.execution
-        )
-        with extractor.execution.autocast(accelerator.device):
-            feature_BD = trunk(floats).float().cpu().numpy()
-        found.append(feature_BD[places >= 0])
-        done += len(found[-1])
-        report.images("embedding photos", done, len(rows_n))
-    feature_nD = np.concatenate(found) if found else _no_features(extractor)
-    if broken := int((~np.isfinite(feature_nD)).any(axis=1).sum()):
-        raise ResultError(
-            "a network returned a feature that is not finite",
-            got=f"NaN or infinity in {broken} of {len(rows_n)} rows",
-            fix="use device.precision=fp32; if it stays, train the fold again",
-        )
-    return np.ascontiguousarray(feature_nD, dtype=np.float32)
-
-
-def _no_features(extractor: Extractor) -> Floats:
-    images_BCHW = torch.zeros(1, 3, *extractor.spec.size, device=extractor.accelerator.device)
-    empty: Floats = extractor.predictor.network.trunk(images_BCHW)[:0].float().cpu().numpy()
-    return empty
+    predictor = replace(extractor.predictor, spec=spec)
+    (feature_nD,) = view_features(
+        predictor, reader, accelerator=accelerator, execution=extractor.execution, on_images=count
+    )
+    return np.ascontiguousarray(feature_nD)
 
 
 def file_features(extractor: Extractor, paths: Sequence[Path], report: Reporter, *, cropped: bool) -> Floats:

@@ -11,7 +11,8 @@ from sklearn.preprocessing import StandardScaler
 from maskcls.errors import DataError
 from maskcls.labels import LabelSpace, Task
 from maskcls.nn.fitting.fitted_head import FittedHead, head_probabilities
-from maskcls.nn.fitting.logistic import fit_heads, row_shares
+from maskcls.nn.fitting.head_rows import balanced_weights
+from maskcls.nn.fitting.logistic import fit_heads
 
 SPACE = LabelSpace((Task("colour", ("red", "green", "blue")), Task("big", ("no", "yes"))))
 ROWS, FEATURES, STRENGTH = 90, 6, 0.02
@@ -126,11 +127,10 @@ def test_a_task_without_a_label_is_refused() -> None:
 
 
 def test_balance_gives_every_class_the_same_sum_by_hand() -> None:
-    share_N = row_shares(np.array([0, 0, 0, 2]), np.array([1.0, 1.0, 2.0, 4.0]), balanced=True)
-    np.testing.assert_allclose(share_N, [0.125, 0.125, 0.25, 0.5])
-    plain_N = row_shares(np.array([0, 0, 0, 2]), np.array([1.0, 1.0, 2.0, 4.0]), balanced=False)
-    np.testing.assert_allclose(plain_N, [0.125, 0.125, 0.25, 0.5])
-    np.testing.assert_allclose(row_shares(np.array([0, 0, 1]), np.ones(3), balanced=False), 1 / 3)
+    label_N, weight_N = np.array([0, 0, 0, 2]), np.array([1.0, 1.0, 2.0, 2.0])
+    np.testing.assert_allclose(balanced_weights(label_N, weight_N, 1.0), [0.5, 0.5, 1.0, 2.0])
+    np.testing.assert_allclose(balanced_weights(label_N, weight_N, 0.0), [2 / 3, 2 / 3, 4 / 3, 4 / 3])
+    np.testing.assert_allclose(balanced_weights(label_N, weight_N, 0.5), weight_N / [2, 2, 2, 2**0.5] / 0.85355339)
 
 
 def test_rows_of_weight_zero_and_a_constant_feature_change_nothing() -> None:
