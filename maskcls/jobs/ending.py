@@ -18,6 +18,8 @@ from maskcls.jobs.queue import JobQueue, QueuedJob
 from maskcls.jobs.running import job_start, living_jobs
 from maskcls.rundir import JobsDir
 
+POLL_S = 0.2  # between two looks at the command that watches
+UNWATCHED_S = 60.0  # for that command to see the file, and to end the engine that ends with it
 END_S = 180.0  # for jobs to save their last step; SLURM kills 30 s after its signal unless the cluster says otherwise
 
 
@@ -39,6 +41,23 @@ def are_to_end(jobs: JobsDir) -> bool:
 def let_go_on(jobs: JobsDir) -> None:
     """Remove what `ask_to_end` wrote; the caller watches the jobs from now on, and holds the lock for it."""
     jobs.ended.unlink(missing_ok=True)
+
+
+def until_unwatched(
+    is_watched: Callable[[], bool],
+    *,
+    wait: Callable[[float], None] = time.sleep,
+    clock: Callable[[], float] = time.monotonic,
+    most_s: float = UNWATCHED_S,
+) -> None:
+    """Return when the command that watches the jobs has ended, after `most_s` seconds at the latest.
+
+    Before `end_jobs`: Ray without a cluster of its own ends with that command, and then with it every process that is
+    connected to it.
+    """
+    until = clock() + most_s
+    while is_watched() and clock() < until:
+        wait(POLL_S)
 
 
 def end_jobs(

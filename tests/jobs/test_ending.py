@@ -7,6 +7,8 @@ import shutil
 import signal
 import subprocess
 import sys
+import threading
+import time
 from collections.abc import Callable, Mapping
 from importlib.util import find_spec
 from pathlib import Path
@@ -18,10 +20,11 @@ from test_watching import ALIVE, DEAD, job, watch
 from tiny import contents, resume, train
 
 from maskcls.cli import run_app
+from maskcls.commands.runs.jobs import run_jobs
 from maskcls.errors import DataError, ResourceError
 from maskcls.files.file_locks import is_locked
 from maskcls.jobs import job as job_process
-from maskcls.jobs.ending import are_to_end, ask_to_end, end_jobs
+from maskcls.jobs.ending import are_to_end, ask_to_end, end_jobs, until_unwatched
 from maskcls.jobs.engines.engine import JobStart, JobState
 from maskcls.jobs.engines.local_jobs import LocalJobs, process_lives
 from maskcls.jobs.job_folders import jobs_of
@@ -29,6 +32,7 @@ from maskcls.jobs.queue import JobQueue, QueuedJob, new_queue, write_queue
 from maskcls.jobs.request import PredictRequest, write_request
 from maskcls.jobs.result import write_result
 from maskcls.rundir import JobsDir, RunDir
+from maskcls.runs.locks import run_lock
 
 SLURM = "slurm:cpus=1,mem=1GB,time=10m"
 
@@ -77,8 +81,6 @@ def test_jobs_that_are_alive_are_cancelled_once_and_waited_for(tmp_path: Path) -
 
 def test_a_job_whose_process_holds_its_lock_has_not_ended(tmp_path: Path) -> None:
     """Ray says that an actor is gone while its process still saves."""
-    from maskcls.runs.locks import run_lock
-
     jobs = JobsDir(tmp_path / "jobs")
     queue = queued(jobs, "fold0")
     times = iter([0.0, 1.0, 2.0, 3.0])
@@ -95,6 +97,41 @@ def test_an_engine_without_an_answer_is_an_error(tmp_path: Path) -> None:
     times = iter([0.0, 1.0, 9.0])
     with pytest.raises(ResourceError, match="does not answer"):
         end_jobs(jobs, queue, Scripted(lambda _: None), wait=lambda _: None, clock=lambda: next(times), most_s=2.0)
+
+
+def test_the_command_that_watches_is_waited_for_but_not_for_ever() -> None:
+    watched, times, waits = iter([True, True, False]), iter([0.0, 1.0, 2.0, 3.0]), list[float]()
+    until_unwatched(lambda: next(watched), wait=waits.append, clock=lambda: next(times), most_s=9.0)
+    assert len(waits) == 2
+    until_unwatched(lambda: True, wait=waits.append, clock=iter([0.0, 1.0, 2.0]).__next__, most_s=2.0)
+    assert len(waits) == 3
+
+
+def test_the_engine_is_asked_when_nobody_watches_any_more(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its cluster may end with the command that watches. Jobs that ended with it count as ended."""
+    run = RunDir(tmp_path / "run")
+    queued(run.jobs, "fold0", "fold1", "fold2")
+    write_result(run.jobs.job("fold1"), 1)
+    locked, unlocked = threading.Event(), threading.Event()
+
+    def watch() -> None:
+        with run_lock.lock_new(run):
+            locked.set()
+            while not are_to_end(run.jobs):
+                time.sleep(0.01)
+        unlocked.set()
+
+    def opened(*_: object) -> Scripted:
+        assert unlocked.is_set()
+        return Scripted(dies_after(0))
+
+    monkeypatch.setattr("maskcls.commands.runs.jobs.open_engine", opened)
+    thread = threading.Thread(target=watch)
+    thread.start()
+    locked.wait(30)
+    assert run_jobs(run.path, cancel=True).cancelled == 2
+    thread.join()
+    assert run_jobs(run.path, cancel=True).cancelled == 0
 
 
 def test_a_command_that_watches_ends_and_submits_nothing_again(tmp_path: Path) -> None:

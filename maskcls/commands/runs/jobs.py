@@ -8,13 +8,14 @@ from pathlib import Path
 
 from maskcls import config
 from maskcls.errors import MaskclsError, ResultError
-from maskcls.jobs.ending import are_to_end, ask_to_end, end_jobs
+from maskcls.jobs.ending import are_to_end, ask_to_end, end_jobs, until_unwatched
 from maskcls.jobs.engines.engine_words import parse_engine
 from maskcls.jobs.engines.opening import open_engine
 from maskcls.jobs.job_folders import folder_of_jobs
 from maskcls.jobs.job_states import stages_of
 from maskcls.jobs.queue import JobQueue, job_name, read_queue
 from maskcls.jobs.request import PredictRequest, read_request
+from maskcls.jobs.result import read_result
 from maskcls.rundir import FoldDir, JobsDir, RunDir
 from maskcls.runs.environment import read_environment
 from maskcls.runs.integrity.epoch_log import read_log
@@ -40,10 +41,14 @@ def run_jobs(path: Path, *, cancel: bool = False) -> JobList:
         if not path.is_file() and not is_repeated(RunDir(path)) and not is_staged(RunDir(path)):
             checked_run(path)
         return JobList(path, None, None, (), 0 if cancel else None, ended=False, again="")
+    watched = _unended(jobs, queue) if cancel and _watcher(jobs) else set[str]()
+    if cancel:
+        until_unwatched(lambda: _watcher(jobs) is not None)
     engine, cancelled = open_engine(parse_engine(queue.engine), jobs), None
     if cancel:
-        cancelled = len(end_jobs(jobs, queue, engine))
+        ended = {job.name for job in end_jobs(jobs, queue, engine)}
         queue = read_queue(jobs) or queue  # its command may have submitted one more just before it ended
+        cancelled = len(ended | (watched & _unended(jobs, queue)))
     stages, networks = stages_of(jobs, queue, engine), _networks(jobs)
     listed = []
     for job in queue.jobs:
@@ -54,6 +59,16 @@ def run_jobs(path: Path, *, cancel: bool = False) -> JobList:
         listed.append(ListedJob(job.name, job.title, stage, said, job.attempt, epochs, kept))
     again = _again(jobs, queue)
     return JobList(path, queue.engine, _watcher(jobs), tuple(listed), cancelled, ended=are_to_end(jobs), again=again)
+
+
+def _unended(jobs: JobsDir, queue: JobQueue) -> set[str]:
+    """Return the names of the jobs without a result; a damaged one is a result."""
+    found = set()
+    for job in queue.jobs:
+        with suppress(ResultError):
+            if read_result(jobs.job(job.name), job.attempt) is None:
+                found.add(job.name)
+    return found
 
 
 def _networks(jobs: JobsDir) -> dict[str, FoldDir]:
