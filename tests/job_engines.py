@@ -14,9 +14,10 @@ from pathlib import Path
 import pytest
 from tiny import RECIPE
 
+from maskcls.files.file_locks import is_locked
 from maskcls.jobs import job
 from maskcls.jobs.engines.engine import JobStart, JobState
-from maskcls.rundir import JobsDir
+from maskcls.rundir import JobsDir, RunDir
 
 
 class Inline:
@@ -28,6 +29,7 @@ class Inline:
     def __init__(self, jobs: JobsDir) -> None:
         self.jobs = jobs
         self.submitted: list[str] = []
+        self.closed: list[bool] = []  # whether the command that watches held its lock
 
     def submit(self, start: JobStart) -> None:
         self.submitted.append(f"{start.job} {start.command[-1]}")
@@ -42,6 +44,10 @@ class Inline:
 
     def said_by(self, start: JobStart) -> str:
         return "nowhere"
+
+    def close(self) -> None:
+        locks = (RunDir(folder).lock_file for folder in (self.jobs.path.parent, self.jobs.path))
+        self.closed.append(any(lock.exists() and is_locked(lock) for lock in locks))
 
 
 class Scripted:
@@ -66,6 +72,9 @@ class Scripted:
 
     def said_by(self, start: JobStart) -> str:
         return f"the engine's file of {start.job}"
+
+    def close(self) -> None:
+        pass
 
 
 def run_inline(monkeypatch: pytest.MonkeyPatch) -> list[Inline]:

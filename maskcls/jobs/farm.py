@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Mapping, Sequence
+from contextlib import closing
 from pathlib import Path
 
 from maskcls.engine.fit import logged_scores
@@ -61,7 +62,7 @@ def train_with_jobs(
         folds=folds,
         origins=None if origins is None else {key: str(one) for key, one in origins.items()},
     )
-    with run_lock.lock_new(run):
+    with run_lock.lock_new(run), closing(engine):
         refuse_existing(run, data)
         let_go_on(run.jobs)
         queue = _queue_for(run, request, on)
@@ -91,7 +92,8 @@ def finish_with_jobs(
     Jobs of the same engine that are at work are watched; BusyError for those of another one.
     """
     if engine is None:
-        engine = _engine(on, run.jobs)
+        with closing(_engine(on, run.jobs)) as opened:
+            return finish_with_jobs(run, on=on, report=report, data=data, engine=opened)
     queue = _queue_of(run, on, engine, None if data is None else str(data.resolve()))
     again = f"maskcls resume {run.path} --on {on}"
     watch, finishes = Watch(run.jobs, engine, queue, report, again=again), 0

@@ -193,6 +193,7 @@ def test_resume_goes_on_with_the_same_bytes(
         assert [engine.submitted for engine in opened if engine.submitted] == (
             [["fold1 1", "finish 1"]] if words else []
         )
+        assert [engine.closed for engine in opened if engine.submitted] == ([[True]] if words else [])
         assert not RunDir(run).jobs.path.exists()
 
 

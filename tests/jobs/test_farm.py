@@ -44,6 +44,7 @@ def test_jobs_leave_the_same_bytes(
     assert json.loads(out)["summary"]["pooled"] == json.loads((serial / "summary.json").read_text())["pooled"]
     (engine,) = opened
     assert engine.submitted == ["prepare 1", "fold0 1", "fold1 1", "finish 1"]
+    assert engine.closed == [True]
     assert not RunDir(run).jobs.path.exists()
     assert "fold 1: done, epoch 2 of 2" in err
     origins = [json.loads((made / "env.json").read_text())["origins"] for made in (serial, run)]

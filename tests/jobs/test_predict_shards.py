@@ -59,6 +59,7 @@ def test_the_json_is_that_of_one_process(
     assert json.loads(out) == said
     assert said["tables"][0]["rows"] == 21
     assert [engine.submitted for engine in opened] == [["shard1 1"]]
+    assert [len(engine.closed) for engine in opened] == [1]
     assert list(alone) == MADE
     assert jobs == alone
 

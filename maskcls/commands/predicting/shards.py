@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -71,7 +71,7 @@ def predict_shards(model: Path, asked: ShardedRequest, *, decide: bool, report: 
         words=("predict", str(model), *asked.what, *asked.overrides, *asked.options, "-o", str(first)),
         shards={name: f"{number}/{of}" for name, (number, of) in shards.items()},
     )
-    with _locked(jobs):
+    with _locked(jobs), closing(engine):
         let_go_on(jobs)
         queue = _queue(jobs, request, asked.on, engine)
         again = f"give the same command again; finished parts are kept beside {first}"

@@ -44,3 +44,9 @@ class JobEngine(Protocol):
 
     def said_by(self, start: JobStart) -> str:
         """Return where the engine wrote what a job printed before its own log began."""
+
+    def close(self) -> None:
+        """End what would end with this process anyway.
+
+        The command that watches does it while it holds its lock, so that another one finds the engine as it will be.
+        """

@@ -82,6 +82,9 @@ class LocalJobs:
         number = self.processes.get(start.name)
         return str(self.jobs.engine if number is None else self.jobs.engine / f"{number}_0_log.err")
 
+    def close(self) -> None:
+        """Nothing ends: the jobs go on."""
+
     def _number(self, start: JobStart) -> int | None:
         """Return the process that holds the lock of the job's folder; None where it is not known to be a job."""
         said = use_of_lock(self.jobs.job(start.job).lock_file).holder

@@ -91,6 +91,14 @@ class RayJobs:
         """Return where Ray keeps what its workers print."""
         return "the logs of Ray, by default below /tmp/ray/session_latest/logs"
 
+    def close(self) -> None:
+        """End the cluster that this process has started.
+
+        Ray ends a process that connects to a cluster while it ends.
+        """
+        if not self.survives and self.ray.is_initialized():
+            self.ray.shutdown()
+
     def _lives(self, name: str) -> bool:
         """Tell whether an actor answers its call, or has not been able to yet."""
         errors = self.ray.exceptions

@@ -82,6 +82,9 @@ class SlurmJobs:
         number = self.numbers.get(start.name)
         return str(self.jobs.engine if number is None else Path(self.jobs.engine) / f"{number}_0_log.out")
 
+    def close(self) -> None:
+        """Nothing ends: the jobs go on."""
+
 
 def parameters(words: SlurmWords, name: str) -> dict[str, Any]:
     """Return what submitit is told about a job.
