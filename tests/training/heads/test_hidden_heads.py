@@ -15,6 +15,7 @@ from tiny import outcome, recipe, resume, train
 from maskcls.cli import run_app
 from maskcls.data.photos.images import read_image
 from maskcls.engine.checkpoint import load_predictor
+from maskcls.engine.device import start
 from maskcls.errors import Exit, UsageError
 from maskcls.export.open_model import open_model
 from maskcls.labels import CONTEST
@@ -22,6 +23,7 @@ from maskcls.nn.heads import Hidden
 from maskcls.rundir import RunDir
 from maskcls.show.terminal.progress import Reporter
 from maskcls.synth.embedded.retrained_fold import refuse_other_heads
+from maskcls.training.heads.frozen_features import frozen_features
 from maskcls.training.stored_experiment import open_experiment
 
 FITTED = ("model.train=heads", "folds.k=3", "predict.views=hflip")
@@ -98,6 +100,17 @@ def _folders(run: Path) -> list[RunDir]:
     return [experiment.fold_dir(member, 0) for member in experiment.members]
 
 
+def test_with_a_geometric_mean_heads_are_fitted_on_every_view(drawn: Path, tmp_path: Path) -> None:
+    """A head that is not linear predicts the mean logits of the views, not what it would of mean features."""
+    run = tmp_path / "run"
+    assert train(drawn, run, *WORDS, "predict.views=geometric:hflip", "--folds", "0") == 0
+    experiment, _ = open_experiment(RunDir(run))
+    (member,) = experiment.members
+    features = frozen_features(experiment, member, start(experiment.cfg.device), Reporter(quiet=True))
+    np.testing.assert_array_equal(features.all_views, features.eval_VND)
+    assert len(features.all_views) == 2
+
+
 @pytest.mark.parametrize("heads", ["joint", "separate"])
 def test_joint_and_separate_heads(drawn: Path, tmp_path: Path, heads: str) -> None:
     run = tmp_path / "run"
@@ -164,7 +177,7 @@ def test_one_file_from_photo_to_probabilities(drawn: Path, run: Path, tmp_path: 
 @pytest.mark.slow
 def test_a_search_over_hidden_units(drawn: Path, tmp_path: Path) -> None:
     space = tmp_path / "space.yaml"
-    space.write_text("heads.hidden: {low: 2, high: 16}\nheads.strength: {low: 0.01, high: 1, log: true}\n")
+    space.write_text("heads.hidden: [4, 16]\nheads.strength: {low: 0.01, high: 1, log: true}\n")
     study = tmp_path / "study"
     assert app("tune", drawn, *recipe(*WORDS), "--space", space, "--study", study, "--trials", "2") == 0
     assert "hidden:" in (study / "best.yaml").read_text()
