@@ -175,6 +175,13 @@ def test_one_file_from_photo_to_probabilities(drawn: Path, run: Path, tmp_path: 
 
 
 @pytest.mark.slow
+def test_its_networks_in_8_bits(drawn: Path, run: Path, tmp_path: Path) -> None:
+    words = ("--int8", "--calibration", "16", "--max-loss", "1")
+    assert app("export", run, "-o", tmp_path / "small.onnx", *words) == 0
+    assert (tmp_path / "small.onnx").stat().st_size > 10_000
+
+
+@pytest.mark.slow
 def test_a_search_over_hidden_units(drawn: Path, tmp_path: Path) -> None:
     space = tmp_path / "space.yaml"
     space.write_text("heads.hidden: [4, 16]\nheads.strength: {low: 0.01, high: 1, log: true}\n")
