@@ -75,7 +75,8 @@ KINDS: Mapping[str, Mapping[str, Sequence[str]]] = {
         **{f"synth.{name}": ("wgan-gp",) for name in ("penalty", "critic_steps", "critic_norm")},
         **{f"synth.{name}": ("cyclegan",) for name in OF_CYCLEGAN},
     },
-    "model.train": {f"heads.{name}": ("heads",) for name in ("kind", "strength", "balance", "augmented")},
+    "model.train": {f"heads.{name}": ("heads",) for name in ("kind", "strength", "balance", "hidden", "augmented")},
+    "heads.kind": {"heads.hidden": ("mlp",)},
     "average.kind": {
         **dict.fromkeys(("average.decay", "average.power"), ("ema",)),
         "average.start": ("swa",),
@@ -149,8 +150,7 @@ def _deciding(key: str, settings: Mapping[str, Any]) -> Iterator[str]:
         yield "track"
     if key == "folds.sealed_seed" and not settings["folds.sealed"]:
         yield "folds.sealed"
-    if section == "heads" and settings["train.start_heads"] == "fitted":
-        return
+    starting = section == "heads" and settings["train.start_heads"] == "fitted"
     for decides, keys in KINDS.items():
-        if key in keys and settings[decides] not in keys[key]:
+        if key in keys and settings[decides] not in keys[key] and not (starting and decides == "model.train"):
             yield decides

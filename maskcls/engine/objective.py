@@ -30,7 +30,11 @@ def build_heads(cfg: Config) -> dict[str, Head]:
         groups = len(cfg.space.task(age.given).classes) if age.given else 1
         edges = bins if age.fine_bins is None else age.fine_bins
         heads[name] = Head(name, len(bins) + 1, _reading(age), bins, edges, age.given, groups)
-    return {name: replace(head, reading="sigmoid") if _of_sigmoids(head, cfg) else head for name, head in heads.items()}
+    hidden = _hidden_units(cfg)
+    return {
+        name: replace(head, reading="sigmoid" if _of_sigmoids(head, cfg) else head.reading, hidden=hidden)
+        for name, head in heads.items()
+    }
 
 
 def _reading(age: AgeConfig) -> Reading:
@@ -42,6 +46,11 @@ def _reading(age: AgeConfig) -> Reading:
             return age.head
         case _:
             assert_never(age.head)
+
+
+def _hidden_units(cfg: Config) -> int:
+    fitted = cfg.model.train == "heads" or cfg.train.start_heads == "fitted"
+    return cfg.heads.hidden if fitted and cfg.heads.kind == "mlp" else 0
 
 
 def _of_sigmoids(head: Head, cfg: Config) -> bool:

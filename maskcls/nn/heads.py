@@ -29,6 +29,7 @@ class Head:
              distribution over (value - centre) / scale.
     bins     the task's class boundaries; edges: the boundaries used in training, which may be finer.
     given    a task on whose class the prediction depends; groups: the number of its classes; each has its own outputs.
+    hidden   number of units of a hidden layer before the outputs; 0: none, the outputs are linear in the features.
     """
 
     name: str
@@ -38,6 +39,7 @@ class Head:
     edges: tuple[int, ...] = ()
     given: str | None = None
     groups: int = 1
+    hidden: int = 0
 
     @property
     def trained_classes(self) -> int:
@@ -105,19 +107,35 @@ class Ordinal(nn.Module):
         return logits.flatten(1)
 
 
+class Hidden(nn.Module):
+    """One hidden layer of rectified linear units: features (B, F) to outputs (B, O)."""
+
+    def __init__(self, features: int, units: int, outputs: int) -> None:
+        super().__init__()
+        self.hidden = nn.Linear(features, units)
+        self.output = nn.Linear(units, outputs)
+
+    def forward(self, features_BF: Tensor) -> Tensor:
+        """Return the outputs."""
+        outputs: Tensor = self.output(nn.functional.relu(self.hidden(features_BF)))
+        return outputs
+
+
 def build_head(head: Head, features: int) -> nn.Module:
     """Build the layer of a head, initialised so that its first prediction is the same for every image.
 
-    The first loss of a softmax is then log(classes) for any trunk, which checks the data and the loss.
+    The first loss of a softmax is then log(classes) for any trunk, which checks the data and the loss. The weights of a
+    hidden layer are random, from torch's global generator. An ordinal head has none.
     """
     match head.reading:
         case "ordinal":
+            assert not head.hidden
             return Ordinal(features, head.groups, head.trained_classes)
         case "softmax" | "sigmoid" | "normal":
-            layer = nn.Linear(features, head.outputs)
+            layer = Hidden(features, head.hidden, head.outputs) if head.hidden else nn.Linear(features, head.outputs)
         case _:
             assert_never(head.reading)
-    for parameter in layer.parameters():
+    for parameter in (layer.output if isinstance(layer, Hidden) else layer).parameters():
         nn.init.zeros_(parameter)
     return layer
 

@@ -1,4 +1,4 @@
-"""A timm trunk with one linear head per task, or one head over the joint classes.
+"""A timm trunk with one head per task, or one head over the joint classes.
 
 B batch, C channels of an image, H height, W width.
 """

@@ -340,8 +340,8 @@ def _of_fitted_heads(cfg: Sections) -> Iterator[Rule]:
     yield from _of_strength(cfg)
     if train.continue_epochs:
         yield "train.continue_epochs=0 with model.train=heads, which has no epochs"
-    if train.seeds > 1:
-        yield "train.seeds=1 with model.train=heads, whose heads do not depend on a seed"
+    if train.seeds > 1 and cfg.heads.kind != "mlp":
+        yield "train.seeds=1 with model.train=heads, whose heads do not depend on a seed, or heads.kind=mlp"
     if cfg.age.model_copy(update={"drop": plain.drop}) != plain:
         yield "only age.drop of the section age with model.train=heads, whose heads are over the classes"
 

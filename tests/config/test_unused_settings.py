@@ -52,7 +52,7 @@ def test_a_setting_of_a_tracker_that_is_not_used_is_reported(name: str, users: t
 
 
 def test_how_many_rules_there_are() -> None:
-    assert (len(CHOSEN), len(DRAWN), len(STEPS)) == (53, 15, 54)
+    assert (len(CHOSEN), len(DRAWN), len(STEPS)) == (55, 15, 54)
 
 
 @pytest.mark.parametrize(("decides", "key", "kinds"), CHOSEN)
@@ -61,7 +61,10 @@ def test_a_setting_of_another_kind_is_reported(decides: str, key: str, kinds: tu
     for value in values_of(decides):
         expected = [] if value in kinds else [f"{key} has no effect: {decides} is {value}"]
         more = {"mix.kind": ["train.epochs=3", "sampler.draw=weighted"], "model.train": []}.get(decides, LONGER)
-        assert unused(value_of(Config(), key), f"{decides}={value}", *more) == expected
+        more = ["model.train=heads"] if decides == "heads.kind" else more
+        more = [*more, "heads.kind=mlp"] if (decides, key) == ("model.train", "heads.hidden") else more
+        found = unused(value_of(Config(), key), f"{decides}={value}", *more)
+        assert [line for line in found if line.startswith(f"{key} ")] == expected
 
 
 @pytest.mark.parametrize("key", STEPS)
@@ -86,6 +89,11 @@ def test_settings_of_fitted_heads_are_used_where_a_training_starts_with_them() -
     given = ("heads.kind=ridge", "heads.strength=2", "heads.balance=0.5", "heads.augmented=1")
     assert len(unused(*given)) == len(given)
     assert unused(*given, "train.start_heads=fitted") == []
+    for start in ("model.train=heads", "train.start_heads=fitted"):
+        assert unused(start, "heads.kind=mlp", "heads.hidden=8") == []
+        assert unused(start, "heads.kind=ridge", "heads.hidden=8") == [
+            "heads.hidden has no effect: heads.kind is ridge"
+        ]
 
 
 @pytest.mark.parametrize(("chance", "name"), DRAWN)

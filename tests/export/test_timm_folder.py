@@ -165,6 +165,9 @@ def test_the_description_of_normal_outputs_is_how_probabilities_are_computed() -
 def test_a_layer_that_is_not_linear_is_refused() -> None:
     with pytest.raises(UsageError, match="cannot be written as a linear layer"):
         linear_layer(torch.nn.Bilinear(2, 2, 2))
+    with pytest.raises(UsageError, match="cannot be written as a linear layer") as caught:
+        linear_layer(build_head(Head("age", 3, hidden=4), 2))
+    assert "--to onnx" in str(caught.value.fix)
 
 
 def test_an_ordinal_head_is_the_same_linear_map() -> None:

@@ -29,6 +29,8 @@ HEADS = {
     "given": Head("age", 3, "softmax", BINS, BINS, "mask", 3),
     "fine given": Head("age", 3, "softmax", BINS, FINE, "mask", 3),
     "ordinal given": Head("age", 3, "ordinal", BINS, BINS, "mask", 3),
+    "hidden": Head("age", 3, bins=BINS, edges=BINS, hidden=5),
+    "hidden given": Head("age", 3, "normal", BINS, BINS, "mask", 3, 5),
     "normal given": Head("age", 3, "normal", BINS, BINS, "mask", 3),
 }
 

@@ -1,1 +1,1 @@
-"""Linear heads fitted on the features of a backbone that is not trained; arrays in, arrays out."""
+"""Heads fitted on the features of a backbone that is not trained; arrays in, arrays out."""

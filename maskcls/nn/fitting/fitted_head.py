@@ -1,12 +1,14 @@
-"""A linear head that was fitted, and its probabilities.
+"""Heads that were fitted, and the probabilities of linear ones.
 
-N rows, D features, C classes of a task, P of them present, J joint classes.
+N rows, D features, H units of a hidden layer, C classes of a task, P of them present, J joint classes.
 """
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,6 +20,36 @@ Wide = NDArray[np.float64]
 BELOW = 30.0  # logit of a class without rows, below the mean bias of the others
 
 
+class RawHead(Protocol):
+    """A head of raw features, with an output for every class of its task."""
+
+    @property
+    def tensors(self) -> dict[str, Floats]:
+        """Its weights, float32, by the names they have in the layer that `nn.heads.build_head` builds."""
+
+
+@dataclass(frozen=True)
+class StandardHead(ABC):
+    """A head of standardised features, with an output for every class that occurs: present_P, int64."""
+
+    present_P: Ints
+
+    @abstractmethod
+    def logits(self, feature_ND: Wide) -> Wide:
+        """Return the logits (N, P)."""
+
+    @abstractmethod
+    def scaled(self, factor: float) -> StandardHead:
+        """Return the head whose logits are multiplied by a factor."""
+
+    @abstractmethod
+    def for_raw(self, mean_D: Wide, deviation_D: Wide, classes: int) -> RawHead:
+        """Return the same head for raw features; standardised ones are (raw - mean) / deviation.
+
+        Of `classes` classes, those that do not occur get a bias far below the mean of the others.
+        """
+
+
 @dataclass(frozen=True)
 class FittedHead:
     """A linear layer: logits (N, C) are feature_ND @ weight_CD.T + bias_C. Both are float32."""
@@ -25,12 +57,32 @@ class FittedHead:
     weight_CD: Floats
     bias_C: Floats
 
+    @property
+    def tensors(self) -> dict[str, Floats]:
+        """The weights of a linear layer."""
+        return {"weight": self.weight_CD, "bias": self.bias_C}
+
 
 @dataclass(frozen=True)
-class WideHead:
-    """The same in double precision, for the classes that occur: present_P int64, weight_PD, bias_P."""
+class FittedHidden:
+    """Logits (N, C) are max(feature_ND @ weight_HD.T + bias_H, 0) @ weight_CH.T + bias_C. All are float32."""
 
-    present_P: Ints
+    weight_HD: Floats
+    bias_H: Floats
+    weight_CH: Floats
+    bias_C: Floats
+
+    @property
+    def tensors(self) -> dict[str, Floats]:
+        """The weights of `nn.heads.Hidden`."""
+        hidden = {"hidden.weight": self.weight_HD, "hidden.bias": self.bias_H}
+        return hidden | {"output.weight": self.weight_CH, "output.bias": self.bias_C}
+
+
+@dataclass(frozen=True)
+class WideHead(StandardHead):
+    """A linear layer in double precision, for the classes that occur: weight_PD, bias_P."""
+
     weight_PD: Wide
     bias_P: Wide
 

@@ -11,13 +11,16 @@ from functools import reduce
 import numpy as np
 
 from maskcls.nn.fitting.discriminant import fit_discriminant
-from maskcls.nn.fitting.fitted_head import WideHead
+from maskcls.nn.fitting.fitted_head import StandardHead, WideHead
 from maskcls.nn.fitting.head_rows import HeadRows
+from maskcls.nn.fitting.hidden_layer import fit_hidden
 from maskcls.nn.fitting.logistic import TOLERANCE, curved, fit_logistic
 from maskcls.nn.fitting.ridge import fit_ridge
 from maskcls.nn.fitting.second_moments import ClassMoments, SecondMoments, class_moments, second_moments
 
-Solver = Callable[[Sequence[int], float], WideHead]  # (parts, strength) -> the head fitted on the rows of these parts
+Solver = Callable[
+    [Sequence[int], float], StandardHead
+]  # (parts, strength) -> the head fitted on the rows of these parts
 Grams = dict[bytes, dict[int, SecondMoments]]  # by rows and weights, which several heads of a fold may share
 
 CHOOSING_TOLERANCE = 1e-3  # of the fits between which the strength of logistic regression is chosen
@@ -58,6 +61,18 @@ def logistic_solver(rows: HeadRows, about: float) -> Solver:
             tolerance=TOLERANCE if whole else CHOOSING_TOLERANCE,
         )
         return last[key]
+
+    return solve
+
+
+def hidden_solver(rows: HeadRows, *, width: int, seed: int) -> Solver:
+    """Return the solver of `fit_hidden`."""
+    feature_ND = rows.feature_ND.astype(np.float32)
+
+    def solve(parts: Sequence[int], strength: float) -> StandardHead:
+        places = np.flatnonzero(np.isin(rows.part_N, sorted(parts)))
+        label_n, weight_n = rows.label_N[places], rows.weight_N[places]
+        return fit_hidden(feature_ND[places], label_n, weight_n, strength, width=width, seed=seed)
 
     return solve
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from maskcls.labels import Ints
-from maskcls.nn.fitting.fitted_head import Wide, WideHead, log_softmax
+from maskcls.nn.fitting.fitted_head import StandardHead, Wide, log_softmax
 from maskcls.nn.fitting.head_rows import HeadRows
 from maskcls.nn.fitting.solvers import Solver
 
@@ -27,7 +27,7 @@ class ChosenHead:
     scale  its logits are multiplied by. loss: the weighted log loss of rows that were left out, NaN where none were.
     """
 
-    head: WideHead
+    head: StandardHead
     strength: float
     scale: float
     loss: float
@@ -66,7 +66,7 @@ def choose_head(rows: HeadRows, solve: Solver, strengths: Sequence[float], *, sc
     return ChosenHead(solve(every, strength).scaled(scale), strength, scale, loss)
 
 
-def _left_out(rows: HeadRows, part: int, head: WideHead) -> _LeftOut:
+def _left_out(rows: HeadRows, part: int, head: StandardHead) -> _LeftOut:
     place_n = np.flatnonzero((rows.part_N == part) & np.isin(rows.label_N, head.present_P))
     class_n = np.searchsorted(head.present_P, rows.label_N[place_n])
     return _LeftOut(head.logits(rows.feature_ND[place_n]), class_n, rows.choice_weight_N[place_n])

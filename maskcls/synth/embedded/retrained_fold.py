@@ -59,15 +59,17 @@ def refuse_other_heads(member: Member) -> None:
     heads = {head.name: head for head in member.blueprint.heads}
     plain = plain_heads("joint" if JOINT in heads else "multi", member.space)
     other = [
-        f"{name}: {head.reading}{f' for each class of {head.given}' if head.given else ''}, {head.outputs} outputs"
+        f"{name}: {head.reading}{f' for each class of {head.given}' if head.given else ''}"
+        f"{f', {head.hidden} hidden units' if head.hidden else ''}, {head.outputs} outputs"
         for name, head in heads.items()
-        if (head.reading, head.groups, head.outputs) != ("softmax", 1, plain[name].classes)
+        if (head.reading, head.groups, head.hidden, head.outputs) != ("softmax", 1, 0, plain[name].classes)
     ]
     if other or member.task:
         raise UsageError(
             "the heads of this run cannot be fitted again",
             got="model.heads=separate, a network per task" if member.task else None,
-            expected="model.heads=multi or joint with age.head=bands and a cross-entropy: one softmax over the classes",
+            expected="model.heads=multi or joint with age.head=bands and a cross-entropy: one softmax over the "
+            "classes, linear in the features",
             offenders=other,
             fix="use a run with such heads",
         )

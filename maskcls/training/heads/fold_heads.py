@@ -13,14 +13,20 @@ from typing import assert_never
 import numpy as np
 import torch
 from threadpoolctl import threadpool_limits
-from torch import nn
 
 from maskcls.engine.step_plan import FoldRows
 from maskcls.errors import DataError
 from maskcls.labels import Floats, Ints
-from maskcls.nn.fitting.fitted_head import FittedHead
+from maskcls.nn.fitting.fitted_head import RawHead
 from maskcls.nn.fitting.head_rows import HeadRows, balanced_weights, people_parts
-from maskcls.nn.fitting.solvers import Grams, Solver, discriminant_solver, logistic_solver, ridge_solver
+from maskcls.nn.fitting.solvers import (
+    Grams,
+    Solver,
+    discriminant_solver,
+    hidden_solver,
+    logistic_solver,
+    ridge_solver,
+)
 from maskcls.nn.fitting.standardised import standardised
 from maskcls.nn.fitting.strength_choice import choose_head
 from maskcls.nn.heads import JOINT
@@ -32,7 +38,9 @@ STRENGTHS: Mapping[str, tuple[float, ...]] = {
     "lda": (0.8, 0.4, 0.2, 0.1, 0.05),
     "ridge": (30.0, 10.0, 3.0, 1.0, 0.3, 0.1),
     "logistic": (0.3, 0.1, 0.03, 0.01),
+    "mlp": (0.1, 0.03, 0.01),
 }
+SCALED = ("lda", "ridge")  # kinds whose outputs are no logits, or overconfident
 
 
 @dataclass(frozen=True)
@@ -43,7 +51,7 @@ class FoldHead:
     loss      weighted log loss of training people who were left out; NaN where none were.
     """
 
-    head: FittedHead
+    head: RawHead
     strength: float
     scale: float
     loss: float
@@ -91,8 +99,8 @@ def fit_fold_heads(feature_VND: Floats, rows: FoldRows, fold_N: Ints, cfg: Confi
             classes,
         )
         strengths = STRENGTHS[cfg.heads.kind] if cfg.heads.strength == "auto" else (cfg.heads.strength,)
-        scaled = cfg.heads.kind != "logistic"
-        chosen = choose_head(head_rows, _solver(head_rows, grams, cfg.heads, strengths), strengths, scaled=scaled)
+        scaled = cfg.heads.kind in SCALED
+        chosen = choose_head(head_rows, _solver(head_rows, grams, cfg, strengths), strengths, scaled=scaled)
         head = chosen.head.for_raw(standard.mean_D, standard.deviation_D, classes)
         found[name] = FoldHead(head, chosen.strength, chosen.scale, chosen.loss)
     return found
@@ -111,7 +119,8 @@ def _balance_of_rows(how: HeadsConfig) -> float:
     return 0.0 if how.kind == "lda" else how.balance
 
 
-def _solver(rows: HeadRows, grams: Grams, how: HeadsConfig, strengths: tuple[float, ...]) -> Solver:
+def _solver(rows: HeadRows, grams: Grams, cfg: Config, strengths: tuple[float, ...]) -> Solver:
+    how = cfg.heads
     match how.kind:
         case "lda":
             return discriminant_solver(rows, grams, balance=how.balance)
@@ -119,6 +128,8 @@ def _solver(rows: HeadRows, grams: Grams, how: HeadsConfig, strengths: tuple[flo
             return ridge_solver(rows, grams)
         case "logistic":
             return logistic_solver(rows, strengths[len(strengths) // 2])
+        case "mlp":
+            return hidden_solver(rows, width=how.hidden, seed=cfg.seed)
         case _:
             assert_never(how.kind)
 
@@ -126,11 +137,8 @@ def _solver(rows: HeadRows, grams: Grams, how: HeadsConfig, strengths: tuple[flo
 def set_heads(network: Network, heads: Mapping[str, FoldHead]) -> None:
     """Put fitted heads into a network whose heads are softmaxes over their classes."""
     for name, found in heads.items():
-        layer = network.heads[name]
-        assert isinstance(layer, nn.Linear)
-        layer.load_state_dict(
-            {"weight": torch.from_numpy(found.head.weight_CD), "bias": torch.from_numpy(found.head.bias_C)}
-        )
+        tensors = {part: torch.from_numpy(array) for part, array in found.head.tensors.items()}
+        network.heads[name].load_state_dict(tensors)
 
 
 @contextmanager

@@ -29,7 +29,7 @@ from maskcls.nn.network import Network
 from maskcls.show.terminal.progress import Reporter
 from maskcls.training.experiment import Experiment, Member, view_spec
 from maskcls.training.plans import fresh_network
-from maskcls.viewnames import ViewMean, parse_views, view_mean
+from maskcls.viewnames import parse_views, view_mean
 
 FORMAT = 1  # of the stored features
 FEATURES = "features"  # the tensor's name in the file
@@ -41,21 +41,22 @@ class FrozenFeatures:
 
     network     the network they are from, whose heads are not fitted yet.
     eval_VND    float32, of the views of predict.views; more_AND: of the augmented views, A may be 0.
+    averaged    whether photos are predicted from their mean features over predict.views: with a geometric mean of the
+                views, and linear heads.
     """
 
     network: Network
     eval_VND: Floats
     more_AND: Floats
-    mean: ViewMean
+    averaged: bool
 
     @property
     def all_views(self) -> Floats:
         """The features that heads are fitted on, (V + A, N, D), or (1 + A, N, D).
 
-        With a geometric mean over views, photos are predicted from the mean features of predict.views; then heads are
-        fitted on these.
+        Where photos are predicted from their mean features, heads are fitted on these.
         """
-        if self.mean == "geometric":
+        if self.averaged:
             eval_VND: Floats = self.eval_VND.mean(axis=0, keepdims=True, dtype=np.float64).astype(np.float32)
         else:
             eval_VND = self.eval_VND
@@ -79,7 +80,8 @@ def frozen_features(
         if place is not None:
             _keep(place, stored, report)
     views = len(parse_views(member.cfg.predict.views))
-    return FrozenFeatures(network.eval(), stored[:views], stored[views:], view_mean(member.cfg.predict.views))
+    averaged = view_mean(member.cfg.predict.views) == "geometric" and member.cfg.heads.kind != "mlp"
+    return FrozenFeatures(network.eval(), stored[:views], stored[views:], averaged)
 
 
 def _computed(

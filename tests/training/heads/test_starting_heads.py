@@ -31,6 +31,7 @@ KINDS = {
     "multi": ("heads.kind=ridge", "heads.augmented=1"),
     "joint": ("model.heads=joint", "predict.views=hflip"),
     "separate": ("model.heads=separate", "heads.strength=0.5", "heads.balance=1"),
+    "hidden": ("heads.kind=mlp", "heads.hidden=8"),
 }
 
 
