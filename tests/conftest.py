@@ -22,14 +22,14 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-# Collecting imports a million objects that stay: looking through them again and again takes a sixth of its time.
-gc.disable()
-
 import file_part
 import numpy as np
 import pytest
 import typer.main
 from hypothesis import settings
+
+# Collecting imports a million objects that stay: looking through them again and again takes a sixth of its time.
+gc.disable()
 
 # A busy machine is no fault of the code: hypothesis gives up on an example by the clock unless told otherwise.
 settings.register_profile("patient", deadline=None)

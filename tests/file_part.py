@@ -8,7 +8,6 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
-import pytest
 from project import PROJECT_DIR
 
 
