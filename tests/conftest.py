@@ -22,10 +22,14 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import file_part
 import numpy as np
 import pytest
 import typer.main
 from hypothesis import settings
+
+# Collecting imports a million objects that stay: looking through them again and again takes a sixth of its time.
+gc.disable()
 
 # A busy machine is no fault of the code: hypothesis gives up on an example by the clock unless told otherwise.
 settings.register_profile("patient", deadline=None)
@@ -42,12 +46,14 @@ def pytest_collection_finish() -> None:
     """Take what the imports left, a million objects, out of every later garbage collection: each fold ends with one."""
     gc.collect()
     gc.freeze()
+    gc.enable()
 
 
 def pytest_sessionfinish() -> None:
     """Close the browser of tests/browser.py, and let the interpreter clear up as it would have."""
     if browser := sys.modules.get("browser"):
         browser.close_browser()
+    gc.enable()
     gc.unfreeze()
 
 
@@ -128,8 +134,16 @@ def ordinary_arithmetic() -> Iterator[None]:
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """Add the one way to rewrite tests/engine/golden and tests/errors/golden."""
+    """Add the one way to rewrite tests/engine/golden and tests/errors/golden, and the choice of a part of the files."""
     parser.addoption("--rewrite-golden", action="store_true", help="rewrite golden files; review the diff")
+    parser.addoption(
+        "--part", default="all", type=file_part.read_part, metavar="I/N", help="one of N parts of the test files"
+    )
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Leave the files of the other parts unread; a hook of this file alone would not be asked about maskcls/."""
+    config.pluginmanager.register(config.getoption("--part"))
 
 
 @pytest.fixture(scope="session", autouse=True)

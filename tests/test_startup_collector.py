@@ -43,6 +43,7 @@ def test_a_collector_that_did_not_rest_is_left_alone(frozen: list[str]) -> None:
     assert frozen == []
 
 
+@pytest.mark.slow  # all of torch is imported; the tests above see both functions work
 def test_the_command_line_rests_it_and_starting_a_device_wakes_it() -> None:
     probe = (
         "import gc, sys\n"

@@ -6,9 +6,11 @@ with or without an exponent, are numbers, and the other three are text, like oct
 
 from __future__ import annotations
 
+import copy
 import math
 import re
 from collections.abc import Hashable, Mapping
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -69,11 +71,7 @@ def parse_yaml(text: str, *, where: str) -> Any:
     if len(text) > MAX_BYTES:
         raise _too_long(where)
     try:
-        loader = _Loader(text)
-        try:
-            return loader.get_single_data()
-        finally:
-            loader.dispose()
+        return copy.deepcopy(_document(text))
     except ReaderError as error:
         place = f"{where}, line {text.count(chr(10), 0, error.position) + 1}"
         got = f"the character {chr(error.character)!r}"
@@ -91,6 +89,16 @@ def parse_yaml(text: str, *, where: str) -> Any:
             got=error.problem,
             fix="correct this line: one `key: value` per line, indented by spaces; text with `:` or `#` in quotes",
         ) from None
+
+
+@lru_cache(maxsize=16)
+def _document(text: str) -> Any:
+    """Return the document of a text; a command reads the configuration of its run several times. Not to be changed."""
+    loader = _Loader(text)
+    try:
+        return loader.get_single_data()
+    finally:
+        loader.dispose()
 
 
 def dump_yaml(data: Mapping[str, Any]) -> str:

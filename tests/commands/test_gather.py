@@ -134,14 +134,23 @@ def test_a_fold_that_is_missing_is_named_and_can_be_added(
 @pytest.mark.parametrize(
     ("more", "networks"),
     [
-        ((), 3),
-        pytest.param(("train.seeds=2", "average.soup=2", "data.cache=off"), 6, marks=pytest.mark.slow),
+        (
+            (
+                *QUICK,
+                "tasks=[{name: mask, classes: [wear, incorrect, normal]}, {name: gender, classes: [male, female]}]",
+            ),
+            2,
+        ),
+        pytest.param((*WORDS, "train.epochs=2"), 3, marks=pytest.mark.slow),
+        pytest.param(
+            (*WORDS, "train.epochs=2", "train.seeds=2", "average.soup=2", "data.cache=off"), 6, marks=pytest.mark.slow
+        ),
     ],
 )
 def test_networks_of_tasks_and_seeds_are_gathered(
     more: Sequence[str], networks: int, drawn: Path, tmp_path: Path
 ) -> None:
-    words = (*WORDS, "folds.k=2", "train.epochs=2", "model.heads=separate", *more)
+    words = (*more, "folds.k=2", "model.heads=separate")
     whole, run = tmp_path / "whole", tmp_path / "run"
     assert train(drawn, whole, *words) == 0
     parts = train_parts(drawn, tmp_path, *words, folds=("0", "1"))
@@ -156,7 +165,7 @@ def test_networks_of_tasks_and_seeds_are_gathered(
 def test_networks_of_all_rows_are_left_to_resume(
     setting: str, drawn: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    whole, run, words = tmp_path / "whole", tmp_path / "run", (*WORDS, "folds.k=2", setting)
+    whole, run, words = tmp_path / "whole", tmp_path / "run", (*QUICK, "folds.k=2", setting)
     assert train(drawn, whole, *words) == 0
     parts = train_parts(drawn, tmp_path, *words, folds=("0", "1"))
     capsys.readouterr()

@@ -34,9 +34,11 @@ def scored(monkeypatch: pytest.MonkeyPatch, scores: list[float]) -> None:
     monkeypatch.setattr(self_train, "_round", round_of)
 
 
-def test_it_stops_when_the_score_falls_and_keeps_the_old_run(
+def test_its_rounds_are_bounded_and_it_stops_when_the_score_falls_and_keeps_the_old_run(
     drawn: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    check_one_round(drawn, tmp_path, capsys)
+    # More rounds go on from there, now with scores that are made up.
     scored(monkeypatch, [0.5, 0.6, 0.4])
     assert start(drawn, tmp_path, "--rounds", "5") == 0
     assert f"use {tmp_path / 'round1'}; round2 did not score higher" in capsys.readouterr().out
@@ -60,9 +62,8 @@ def test_it_stops_when_the_score_falls_and_keeps_the_old_run(
     assert "labels made with other settings" in capsys.readouterr().err
 
 
-def test_its_rounds_are_bounded_and_its_scores_those_of_the_runs(
-    drawn: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def check_one_round(drawn: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Check that one round is one, and that the scores are those of the runs."""
     assert start(drawn, tmp_path, "--rounds", "1", "--json") == 0
     found = json.loads(capsys.readouterr().out)
     assert len(found["rounds"]) == 2

@@ -81,8 +81,9 @@ def test_generators_of_different_folds_differ_and_their_rows_come_from_the_manif
     assert len({found[f"{place}/generator/weights.safetensors"] for place in ("fold0", "fold1", "refit")}) == 3
 
 
+@pytest.mark.parametrize("apart", [5, pytest.param(1, marks=pytest.mark.slow)])
 def test_killed_after_any_commit_it_is_continued_to_the_same_bits(
-    drawn: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    apart: int, drawn: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Through the command line, folds and the generator of all rows: one copy of the folder per commit."""
     assert synth(drawn, tmp_path / "whole", "--folds", "0,1", "synth.steps=1") == 0
@@ -103,7 +104,7 @@ def test_killed_after_any_commit_it_is_continued_to_the_same_bits(
     begun = [copy for copy in copies if (copy / "env.json").exists()]
     assert len(copies) - len(begun) == 6  # synth.json and five files of the identity, env.json being the last
     assert len(begun) == 1 + 2 * 8
-    for copy in begun[:: 2 if len(begun) > 10 else 1]:
+    for copy in begun[::apart]:
         assert run_app(["synth", "resume", str(copy)]) == 0
         assert weights(copy) == whole, copy
     assert synth(drawn, copies[3], "--folds", "0,1", "synth.steps=1") == 0  # killed before it began: begun again

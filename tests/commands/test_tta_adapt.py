@@ -104,7 +104,7 @@ def test_refusals(run: Path, drawn: Path, tmp_path: Path, capsys: pytest.Capture
     assert run_app(["tta", str(one), "--adapt"]) == 9
     moved, other = tmp_path / "faces", tmp_path / "other"
     shutil.copytree(drawn, moved)
-    assert train(moved, other, *QUICK) == 0
+    assert train(moved, other, *QUICK, "model.backbone=test_convnext") == 0
     shutil.rmtree(moved)
     capsys.readouterr()
     assert run_app(["tta", str(other), "--adapt"]) == 4

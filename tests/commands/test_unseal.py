@@ -167,7 +167,7 @@ def test_runs_of_the_same_sealed_people_are_counted(
     run: Path, drawn: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     first, same, second = shutil.copytree(run, tmp_path / "a"), shutil.copytree(run, tmp_path / "copy"), tmp_path / "b"
-    assert train(drawn, second, *SEALED, "seed=1", "data.cache=off") == 0
+    assert train(drawn, second, *SEALED, "seed=1", "data.cache=off", "--folds", "0") == 0
     capsys.readouterr()
     for path in (first, same):  # a copy has the same networks
         assert run_app(["unseal", str(path)]) == 0
@@ -182,7 +182,7 @@ def test_runs_of_the_same_sealed_people_are_counted(
 def test_without_sealed_people_or_unfinished_there_is_nothing_to_score(
     run: Path, drawn: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert train(drawn, tmp_path / "plain", *PLAIN, "train.epochs=1", "data.cache=off") == 0
+    assert train(drawn, tmp_path / "plain", *PLAIN, "train.epochs=1", "data.cache=off", "--folds", "0") == 0
     assert not (tmp_path / "plain" / "sealed.csv").exists()
     assert run_app(["unseal", str(tmp_path / "plain")]) == 2
     assert "no sealed people" in capsys.readouterr().err
@@ -211,7 +211,8 @@ def test_sealed_people_are_no_unlabelled_ones(
 def test_weights_that_saw_sealed_people_are_refused(
     drawn: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert train(drawn, tmp_path / "all", *PLAIN, "train.epochs=1", "train.refit=true", "data.cache=off") == 0
+    words = (*PLAIN, "train.epochs=1", "train.refit=true", "data.cache=off", "--folds", "0")
+    assert train(drawn, tmp_path / "all", *words) == 0
     weights = tmp_path / "all" / "refit" / "best" / "weights.safetensors"
     capsys.readouterr()
     assert train(drawn, tmp_path / "b", *SEALED, f"model.weights={weights}", "data.cache=off") == 4

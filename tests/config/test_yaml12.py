@@ -285,3 +285,17 @@ def test_what_is_written_is_read_back_equal(data: dict[str, Any]) -> None:
 
 def test_text_that_older_yaml_would_misread_is_quoted() -> None:
     assert dump_yaml({"a": "no", "b": "12:30", "c": "1e3"}) == "a: 'no'\nb: '12:30'\nc: '1e3'\n"
+
+
+def test_what_was_read_may_be_changed_and_the_same_text_is_read_as_before() -> None:
+    first = parse_yaml("{a: [1, {b: 2}]}", where="x")
+    first["a"][1]["b"] = 3
+    first["c"] = 4
+    assert parse_yaml("{a: [1, {b: 2}]}", where="y") == {"a": [1, {"b": 2}]}
+
+
+def test_a_wrong_text_is_refused_each_time_with_its_own_place() -> None:
+    for where in ("x", "y"):
+        with pytest.raises(ConfigError) as caught:
+            parse_yaml("{a: 1, a: 2}", where=where)
+        assert caught.value.where == f"{where}, line 1"

@@ -94,11 +94,21 @@ def test_resume_trains_what_is_left(whole: Path, tmp_path: Path, capsys: pytest.
     assert "nothing to do" in capsys.readouterr().err
 
 
-def test_with_a_network_a_task_seeds_and_what_only_teaches(drawn: Path, tmp_path: Path) -> None:
-    run = tmp_path / "run"
-    words = ("train.epochs=1", "train.continue_epochs=1", "train.continue_rows=valid", "--folds", "0")
-    assert train(drawn, run, *words, "model.heads=separate", "train.seeds=2") == 0
-    assert len(list(run.glob("members/*/fold0/continued/DONE"))) == 6
-    learned = tmp_path / "learned"
-    assert train(drawn, learned, *words, "balance.learned=true") == 0
-    assert (learned / "fold0/continued/DONE").exists()
+SHORT = ("train.epochs=1", "train.continue_epochs=1", "train.continue_rows=valid", "--folds", "0")
+
+
+@pytest.mark.parametrize(
+    ("more", "networks"),
+    [
+        (("train.seeds=2",), 2),
+        pytest.param(("model.heads=separate", "train.seeds=2"), 6, marks=pytest.mark.slow),
+    ],
+)
+def test_with_a_network_a_task_and_seeds(drawn: Path, tmp_path: Path, more: tuple[str, ...], networks: int) -> None:
+    assert train(drawn, tmp_path / "run", *SHORT, *more) == 0
+    assert len(list((tmp_path / "run").glob("members/*/fold0/continued/DONE"))) == networks
+
+
+def test_with_what_only_teaches(drawn: Path, tmp_path: Path) -> None:
+    assert train(drawn, tmp_path / "run", *SHORT, "balance.learned=true") == 0
+    assert (tmp_path / "run/fold0/continued/DONE").exists()

@@ -1,6 +1,7 @@
 """Two processes on the CPU do the work of one: the same steps, every row once, one voice.
 
-Each test starts real processes through torch's launcher, which takes many seconds to import everything twice.
+Each test starts real processes through torch's launcher, which takes many seconds to import everything twice. So all
+are slow; in test_processes_as_one.py processes without a launcher do the same in less time.
 """
 
 from __future__ import annotations
@@ -59,6 +60,7 @@ def one(drawn: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return run
 
 
+@pytest.mark.slow
 def test_two_processes_train_like_one(drawn: Path, one: Path, tmp_path: Path) -> None:
     two = tmp_path / "run"
     done = two_processes(*train_words(drawn, two))

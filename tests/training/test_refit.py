@@ -87,7 +87,7 @@ def test_who_predicts_can_be_chosen(whole: Path, drawn: Path, tmp_path: Path) ->
 
 def test_a_run_without_it_cannot_ask_for_it(drawn: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     run = tmp_path / "run"
-    assert train(drawn, run, "train.epochs=1") == 0
+    assert train(drawn, run, "train.epochs=1", "--folds", "0") == 0
     words = ["predict", str(run), "--data", str(drawn), "-o", str(tmp_path / "a.csv")]
     assert run_app([*words, "predict.networks=refit"]) == 3
     assert "train.refit=true with predict.networks=refit" in capsys.readouterr().err
@@ -109,6 +109,6 @@ def test_resume_trains_what_is_left(whole: Path, tmp_path: Path, capsys: pytest.
 
 def test_one_network_a_task(drawn: Path, tmp_path: Path) -> None:
     run = tmp_path / "run"
-    assert train(drawn, run, "train.refit=true", "model.heads=separate", "train.epochs=1") == 0
+    assert train(drawn, run, "train.refit=true", "model.heads=separate", "train.epochs=1", "--folds", "0") == 0
     assert {path.parent.name for path in run.glob("members/*/refit")} == {"mask", "gender", "age"}
     assert predictions(run, drawn, tmp_path, "refit").prob.shape == (21, 18)

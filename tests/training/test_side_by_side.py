@@ -232,6 +232,7 @@ def test_the_end_of_a_child_is_noticed_though_others_hold_its_pipe(
         assert caught.value.got == "signal SIGKILL"
 
 
+@pytest.mark.slow  # the child imports all of torch; errors and deaths of children that do not are told above
 def test_a_bug_in_a_child_is_told_as_a_bug(monkeypatch: pytest.MonkeyPatch) -> None:
     """With the traceback of the child, so that the file the command line keeps is worth reporting."""
     with pytest.raises(side_by_side.ChildError, match="fold 7") as caught:

@@ -10,6 +10,7 @@ import shutil
 from contextlib import closing
 from pathlib import Path
 
+import pytest
 from surrogate_trials import begin, do_trials, finish, train_whole
 from write_boundaries import CopyingDisk, content_below, watched
 
@@ -27,7 +28,8 @@ def kept(home: Path) -> dict[str, bytes]:
     return {name: TIME.sub(b"TIME", raw) for name, raw in found.items() if not MAY_DIFFER.fullmatch(name)}
 
 
-def test_the_end_killed_anywhere_and_given_again(tmp_path: Path) -> None:
+@pytest.mark.parametrize("apart", [3, pytest.param(1, marks=pytest.mark.slow)])
+def test_the_end_killed_anywhere_and_given_again(apart: int, tmp_path: Path) -> None:
     home, start, kills = (tmp_path / name for name in ("home", "start", "kills"))
     with closing(begin(home / "s", trials=3)) as opened:
         do_trials(opened, 3, train=train_whole)
@@ -44,12 +46,13 @@ def test_the_end_killed_anywhere_and_given_again(tmp_path: Path) -> None:
     whole = kept(home)
     assert {"s/trials.csv", "s/best.yaml", "s/result.json", "choices.json"} <= whole.keys()
     assert disk.count >= 12  # three writes of four outputs
-    seen: list[set[str]] = []
+    seen: list[set[str]] = []  # what was left by kills, each once; of these states every `apart`-th is completed
     for n in range(1, disk.count + 1):
         left = {f"{RANDOM.sub('', name)} {raw!r}" for name, raw in content_below(kills / str(n)).items()}
         if left in seen:
             continue
+        if len(seen) % apart == 0:
+            end_from(kills / str(n))
+            assert kept(home) == whole, disk.names[n - 1]
         seen.append(left)
-        end_from(kills / str(n))
-        assert kept(home) == whole, disk.names[n - 1]
     assert len(seen) >= 8

@@ -10,8 +10,9 @@ from maskcls.results.predictions import Predictions
 from maskcls.schema import AgeConfig, Config, HeadsConfig
 from maskcls.show.terminal.progress import Reporter
 from maskcls.training.experiment import Experiment
+from maskcls.training.heads.blas_threads import one_thread_of_blas
 from maskcls.training.heads.fit_networks import feature_probabilities
-from maskcls.training.heads.fold_heads import fit_fold_heads, one_thread_of_blas, set_heads
+from maskcls.training.heads.fold_heads import fit_fold_heads, set_heads
 from maskcls.training.heads.frozen_features import frozen_features
 
 

@@ -32,7 +32,8 @@ from maskcls.show.terminal.progress import Reporter
 from maskcls.show.terminal.sheet import contact_sheet
 from maskcls.training.experiment import Experiment, Member
 from maskcls.training.fold import SHEET_IMAGES, class_captions, finish_leaky, save_scored_rows
-from maskcls.training.heads.fold_heads import FoldHead, fit_fold_heads, one_thread_of_blas, set_heads
+from maskcls.training.heads.blas_threads import one_thread_of_blas
+from maskcls.training.heads.fold_heads import FoldHead, fit_fold_heads, set_heads
 from maskcls.training.heads.frozen_features import FrozenFeatures, frozen_features
 from maskcls.viewnames import view_mean
 

@@ -5,14 +5,12 @@ N rows of the manifest, V views, D features, R training rows.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import assert_never
 
 import numpy as np
 import torch
-from threadpoolctl import threadpool_limits
 
 from maskcls.engine.step_plan import FoldRows
 from maskcls.errors import DataError
@@ -139,13 +137,3 @@ def set_heads(network: Network, heads: Mapping[str, FoldHead]) -> None:
     for name, found in heads.items():
         tensors = {part: torch.from_numpy(array) for part, array in found.head.tensors.items()}
         network.heads[name].load_state_dict(tensors)
-
-
-@contextmanager
-def one_thread_of_blas() -> Iterator[None]:
-    """Let every matrix product of the process take one thread: more would add in another order."""
-    import scipy.linalg
-    import scipy.optimize  # noqa: F401
-
-    with threadpool_limits(1, user_api="blas"):
-        yield

@@ -18,7 +18,8 @@ from maskcls.nn.network import Network
 from maskcls.rundir import FoldDir
 from maskcls.show.terminal.progress import Reporter
 from maskcls.training.experiment import Experiment, Member
-from maskcls.training.heads.fold_heads import fit_fold_heads, one_thread_of_blas, set_heads
+from maskcls.training.heads.blas_threads import one_thread_of_blas
+from maskcls.training.heads.fold_heads import fit_fold_heads, set_heads
 from maskcls.training.heads.frozen_features import frozen_features
 
 

@@ -18,7 +18,6 @@ from maskcls.schema import DeviceConfig
 COUNT = 81
 # Views, and images per forward pass: 11 batches of 8 rows with 7 fillers; 14 batches of 6 rows with 3 fillers.
 READERS = (("none", 8), ("hflip", 12))
-PROCESSES = (1, 2, 3, 4)
 
 
 def predict(data: Path, out: Path) -> int:
@@ -41,12 +40,16 @@ def predict(data: Path, out: Path) -> int:
     return 0
 
 
-@pytest.fixture(scope="module")
-def predicted(tmp_path_factory: pytest.TempPathFactory) -> dict[int, list[dict[str, np.ndarray]]]:
+@pytest.fixture(
+    scope="module", params=[(1, 3), pytest.param((1, 2, 3, 4), marks=pytest.mark.slow)], ids=["three", "some"]
+)
+def predicted(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> dict[int, list[dict[str, np.ndarray]]]:
     """What each process got, by the number of processes."""
     data, found = tmp_path_factory.mktemp("photos"), {}
     write_photos(data, COUNT)
-    for count in PROCESSES:
+    for count in request.param:
         out = tmp_path_factory.mktemp("out")
         for ended in in_processes(count, partial(predict, data, out), out / "log"):
             assert ended.code == 0, ended.err

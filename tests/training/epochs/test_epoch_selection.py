@@ -90,7 +90,9 @@ def used_epochs(run: Path) -> list[int]:
     return [json.loads((run / f"fold{k}/summary.json").read_text())["best_epoch"] for k in range(FOLDS)]
 
 
-@pytest.mark.parametrize("select", [*SCORES, "last"])
+@pytest.mark.parametrize(
+    "select", ["macro_f1", "loss", "gender", "last", pytest.param("tasks", marks=pytest.mark.slow)]
+)
 def test_each_criterion_chooses_by_the_other_folds(
     chosen: Path, drawn: Path, tmp_path: Path, select: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -244,10 +246,12 @@ def test_a_leaky_run_keeps_no_rows_and_uses_its_last_epoch(chosen: Path, drawn: 
 SOUP = (*WORDS, "average.soup=3")
 
 
-@pytest.fixture
-def watched(monkeypatch: pytest.MonkeyPatch) -> list[list[dict[str, torch.Tensor]]]:
-    """The states every soup is made of."""
-    seen: list[list[dict[str, torch.Tensor]]] = []
+States = list[list[dict[str, torch.Tensor]]]
+
+
+def watching(monkeypatch: pytest.MonkeyPatch) -> States:
+    """Return the states every soup is made of, as they come."""
+    seen: States = []
 
     def noting(states: list[dict[str, torch.Tensor]]) -> dict[str, torch.Tensor]:
         seen.append([{name: value.clone() for name, value in state.items()} for state in states])
@@ -257,12 +261,19 @@ def watched(monkeypatch: pytest.MonkeyPatch) -> list[list[dict[str, torch.Tensor
     return seen
 
 
-def test_a_soup_takes_the_place_of_the_chosen_epoch(
-    chosen: Path, drawn: Path, tmp_path: Path, watched: list[list[dict[str, torch.Tensor]]]
-) -> None:
+@pytest.fixture(scope="module")
+def soups(drawn: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, States]:
+    """A run of soups, not to be changed, and the states that each is made of."""
+    run = tmp_path_factory.mktemp("soups") / "run"
+    with pytest.MonkeyPatch.context() as patch:
+        watched = watching(patch)
+        assert train(drawn, run, *SOUP) == 0
+    return run, watched
+
+
+def test_a_soup_takes_the_place_of_the_chosen_epoch(chosen: Path, soups: tuple[Path, States]) -> None:
     """Whether an average is used is no choice: no row could score it without taking part in it."""
-    run = tmp_path / "run"
-    assert train(drawn, run, *SOUP) == 0
+    run, watched = soups
     assert [len(states) for states in watched] == [3] * FOLDS
     used = json.loads((run / "summary.json").read_text())["selection"]["soups"]
     for k, states in enumerate(watched):
@@ -321,8 +332,8 @@ def test_the_soup_s_epochs_are_those_the_other_folds_rank_first(drawn: Path, tmp
         assert json.loads((run / f"fold{k}/best/meta.json").read_text())["soup"] == sorted((first, second))
 
 
-def test_one_epoch_is_no_soup(drawn: Path, tmp_path: Path, watched: list[Any]) -> None:
-    run = tmp_path / "run"
+def test_one_epoch_is_no_soup(drawn: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    run, watched = tmp_path / "run", watching(monkeypatch)
     assert train(drawn, run, *SOUP, "train.epochs=1", "schedule.warmup_epochs=0.5") == 0
     assert watched == []
     assert not list(run.rglob("soup*"))
@@ -337,10 +348,9 @@ def test_one_epoch_is_no_soup(drawn: Path, tmp_path: Path, watched: list[Any]) -
     ],
 )
 def test_interrupted_while_folds_are_finished_it_ends_the_same(
-    drawn: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, stop: str
+    soups: tuple[Path, States], drawn: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, stop: str
 ) -> None:
-    whole, cut, commit = tmp_path / "whole", tmp_path / "cut", files.commit_json
-    assert train(drawn, whole, *SOUP) == 0
+    (whole, _), cut, commit = soups, tmp_path / "cut", files.commit_json
 
     def stopped(path: Path, data: Any) -> str:
         if path == cut / stop:

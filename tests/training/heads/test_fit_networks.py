@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from interrupted import Moments, ending
+from interrupted import Moments, copied, ending
 from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
 from sklearn.preprocessing import StandardScaler
 from tiny import hashes, log_lines, outcome, resume, tiny, train
@@ -101,12 +101,13 @@ def test_out_of_fold_rows_are_what_the_saved_networks_predict(whole: Path) -> No
         np.testing.assert_allclose(stored.prob, prob, atol=2e-5)  # batches of another length
 
 
-def test_killed_after_any_commit_it_ends_with_the_same_bits(moments: Moments) -> None:
+@pytest.mark.parametrize("apart", [15, pytest.param(5, marks=pytest.mark.slow)])
+def test_killed_after_any_commit_it_ends_with_the_same_bits(apart: int, moments: Moments, tmp_path: Path) -> None:
     assert len(moments.commits) > 30
     expected = ending(moments.run)
     first = moments.commits.index("times.json")
-    for index in range(first, len(moments.commits), 5):
-        run = moments.after(index)
+    for index in range(first, len(moments.commits), apart):
+        run = copied(moments.root / str(index), tmp_path / str(index))
         assert resume(run) == 0
         assert ending(run) == expected, f"killed after {moments.commits[index]}"
 
@@ -245,7 +246,7 @@ def test_a_matrix_product_takes_one_thread_while_heads_are_fitted() -> None:
     """Also that of scipy, which loads a library of its own."""
     code = (
         "from threadpoolctl import threadpool_info\n"
-        "from maskcls.training.heads.fold_heads import one_thread_of_blas\n"
+        "from maskcls.training.heads.blas_threads import one_thread_of_blas\n"
         "with one_thread_of_blas():\n"
         "    import scipy.linalg\n"
         "    print([one['num_threads'] for one in threadpool_info() if one['user_api'] == 'blas'])"
