@@ -113,11 +113,13 @@ def test_killed_after_any_commit_it_ends_with_the_same_bits(apart: int, moments:
 
 
 def test_features_are_computed_once_for_all_runs_of_the_same_photos(
-    drawn: Path, whole: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    drawn: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     def refuse(*args: Any, **kwargs: Any) -> None:
         raise ResultError("features are computed again")
 
+    monkeypatch.setenv("MASKCLS_CACHE", str(tmp_path / "cache"))  # that of all tests has features of others
+    assert train(drawn, tmp_path / "first", *WORDS) == 0
     before = feature_files()
     monkeypatch.setattr(freezing, "view_features", refuse)
     assert train(drawn, tmp_path / "run", *WORDS, "heads.kind=ridge", "model.heads=joint") == 0
