@@ -13,7 +13,7 @@ Counted   Macro-F1 over the joint classes, argmax, of the validation rows of --f
           Minutes of the processor, user and system, of a new process and its children: start of the program, reading
           and checking, features, training and prediction of all --folds. maskcls begins with an empty cache and writes
           no page. One thread, fp32, channels last, no further processes for photos.
-Rate      timm's is the best of --rates (the whole network) and --frozen-rates after two epochs with seed 0 on fold
+Rate      timm's is the best of --rates (the whole network) and --frozen-rates after one epoch with seed 0 on fold
           --choice, which is not scored. maskcls's are those of its recipes.
 Run       python benchmarks/score_curve.py DATA --weights FILE --out FOLDER [--picture FILE.png]
 Read      A curve that is higher at the same minutes is better. The last column is timm's best point, chosen by these
@@ -55,7 +55,7 @@ LAYOUT = "device.memory_format=channels_last"
 STEPS = ("train.fold_jobs=1", "train.select=last")  # nothing to choose: a training in steps, of folds one by one
 FITTED = ("train.start_heads=fitted", "optim.head_lr_scale=1", "optim.layer_decay=0.8")
 SIZE = (128, 96)  # height, width of the recipes
-CHOICE_EPOCHS = 2
+CHOICE_EPOCHS = 1
 
 
 @dataclass(frozen=True)
@@ -127,16 +127,16 @@ def epochs_text(epochs: int) -> str:
     return f"{epochs} epoch{'s' if epochs > 1 else ''}"
 
 
-def points_of(curves: Sequence[Curve], seeds: Sequence[int]) -> list[Point]:
-    """Return all points: seed by seed, and the shorter trainings first, so that an interruption leaves both ends."""
+def points_of(curves: Sequence[Curve], seeds: Sequence[int], longest: int) -> list[Point]:
+    """Return all points of up to so many epochs: the shorter trainings first, each with every seed."""
     found = [
         Point(curve, epochs, seed)
         for seed in seeds
         for curve in curves
         for epochs in curve.epochs
-        if curve.seeded or seed == seeds[0]
+        if epochs <= longest and (curve.seeded or seed == seeds[0])
     ]
-    return sorted(found, key=lambda point: (point.seed, point.epochs))
+    return sorted(found, key=lambda point: point.epochs)
 
 
 # --- measuring
@@ -331,6 +331,7 @@ def arguments_of(argv: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--rates", type=float, nargs="+", default=[3e-4, 1e-3, 3e-3])
     parser.add_argument("--frozen-rates", type=float, nargs="+", default=[1e-3, 3e-3, 1e-2])
     parser.add_argument("--only", nargs="+", default=names, choices=names, metavar="CURVE", help=", ".join(names))
+    parser.add_argument("--longest", type=int, default=4, help="epochs; longer trainings are left out")
     parser.add_argument("--picture", type=Path, default=None, metavar="FILE.png", help="picture to write")
     a = parser.parse_args(argv)
     if a.choice in a.folds:
@@ -342,7 +343,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Measure what is missing, print the table, and write the picture; returns the exit code."""
     a = arguments_of(argv)
     curves, rates = [curve for curve in CURVES if curve.name in a.only], {}
-    for point in [Point(REFERENCE, 0, a.seeds[0]), *points_of(curves, a.seeds)]:
+    for point in [Point(REFERENCE, 0, a.seeds[0]), *points_of(curves, a.seeds, a.longest)]:
         if (a.out / point.folder / "point.json").exists():
             continue
         if point.curve.words is None and point.curve not in rates:
