@@ -254,17 +254,17 @@ def best_of_timm(scored: Sequence[Scored]) -> Scored | None:
     )
 
 
-def table_of(scored: Sequence[Scored], reference: LabelledPredictions, seeds: int) -> Table:
+def table_of(scored: Sequence[Scored], reference: LabelledPredictions, seeds: Sequence[int]) -> Table:
     """Return one row per point; the last column is timm's best point minus it, with an interval."""
     best, truth_N = best_of_timm(scored), reference.space.encode(reference.truth)
-    head = ["training", "CPU minutes", *(f"seed {place + 1}" for place in range(seeds)), "mean macro-F1"]
+    head = ["training", "CPU minutes", *(f"seed {seed}" for seed in seeds), "mean macro-F1"]
     rows = []
     for one in scored:
-        each = one.scores if one.curve.seeded else one.scores * seeds
+        each = one.scores if one.curve.seeded else one.scores * len(seeds)
         row = [one.title, f"{np.mean(one.minutes):.1f}", *(f"{score:.3f}" for score in each)]
         row.append(f"{np.mean(one.scores):.3f}")
         if best is not None:
-            own = one.predicted if one.curve.seeded else one.predicted * seeds
+            own = one.predicted if one.curve.seeded else one.predicted * len(seeds)
             assert reference.people_N is not None
             gain = difference_over_seeds(truth_N, own, best.predicted, reference.people_N, reference.space.size)
             row.append("" if one is best else f"{gain.value:+.3f} [{gain.low:+.3f}, {gain.high:+.3f}]")
@@ -351,7 +351,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         measure(point, a, rates.get(point.curve))
     reference = read_out_of_fold(reference_run(a))
     scored = read_points(a, curves, reference)
-    table = table_of(scored, reference, len(a.seeds))
+    table = table_of(scored, reference, a.seeds)
     print(markdown(table))
     if a.picture:
         files.commit(a.picture, to_png(picture_of(scored, table)))
