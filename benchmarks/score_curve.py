@@ -151,6 +151,12 @@ def measured(command: Sequence[str], **more: str) -> tuple[dict[str, Any], float
     return record, seconds / 60
 
 
+def is_finished(folder: Path, rate: float | None) -> bool:
+    """Tell whether a point is measured, timm's with this rate."""
+    kept = folder / "point.json"
+    return kept.exists() and files.read_json(kept).get("lr") == rate
+
+
 def measure(point: Point, a: argparse.Namespace, rate: float | None) -> None:
     """Measure one point into its folder below --out: point.json, and maskcls's run. rate: of timm."""
     folder = a.out / point.folder
@@ -329,7 +335,7 @@ def arguments_of(argv: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--folds", type=int, nargs="+", default=[0, 1], help="scored folds, of 5")
     parser.add_argument("--choice", type=int, default=4, help="fold that timm's rate is chosen on")
     parser.add_argument("--rates", type=float, nargs="+", default=[3e-4, 1e-3, 3e-3])
-    parser.add_argument("--frozen-rates", type=float, nargs="+", default=[1e-3, 3e-3, 1e-2])
+    parser.add_argument("--frozen-rates", type=float, nargs="+", default=[1e-3, 3e-3, 1e-2, 3e-2, 1e-1])
     parser.add_argument("--only", nargs="+", default=names, choices=names, metavar="CURVE", help=", ".join(names))
     parser.add_argument("--longest", type=int, default=4, help="epochs; longer trainings are left out")
     parser.add_argument("--picture", type=Path, default=None, metavar="FILE.png", help="picture to write")
@@ -344,11 +350,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     a = arguments_of(argv)
     curves, rates = [curve for curve in CURVES if curve.name in a.only], {}
     for point in [Point(REFERENCE, 0, a.seeds[0]), *points_of(curves, a.seeds, a.longest)]:
-        if (a.out / point.folder / "point.json").exists():
-            continue
         if point.curve.words is None and point.curve not in rates:
             rates[point.curve] = choose_rate(point.curve, a)
-        measure(point, a, rates.get(point.curve))
+        if not is_finished(a.out / point.folder, rates.get(point.curve)):
+            measure(point, a, rates.get(point.curve))
     reference = read_out_of_fold(reference_run(a))
     scored = read_points(a, curves, reference)
     table = table_of(scored, reference, a.seeds)

@@ -87,6 +87,14 @@ def test_rows_are_put_in_order_and_others_refused(scripts: SimpleNamespace) -> N
         scripts.score_curve.in_order(record, ["a", "c"])
 
 
+def test_a_point_with_another_rate_is_measured_again(scripts: SimpleNamespace, tmp_path: Path) -> None:
+    assert not scripts.score_curve.is_finished(tmp_path, 1e-3)
+    (tmp_path / "point.json").write_text('{"minutes": 1.0, "lr": 0.001}\n')
+    assert scripts.score_curve.is_finished(tmp_path, 1e-3)
+    assert not scripts.score_curve.is_finished(tmp_path, 1e-2)
+    assert not scripts.score_curve.is_finished(tmp_path, None)
+
+
 @pytest.fixture
 def scored(scripts: SimpleNamespace) -> tuple[list[object], LabelledPredictions]:
     """Return made-up points of eight photos of four people: heads are right on all, timm on the first half."""
@@ -145,5 +153,5 @@ def test_a_short_measurement(
     assert (tmp_path / "curve.png").exists()
     assert scripts.score_curve.main(call) == 0
     again = capfd.readouterr()
-    assert again.err == ""
+    assert again.err.count("rates on fold 4") == len(again.err.splitlines()) == 2
     assert again.out == told.out
