@@ -16,8 +16,8 @@ Counted   Macro-F1 over the joint classes, argmax, of the validation rows of --f
 Rate      timm's is the best of --rates (the whole network) and --frozen-rates after one epoch with seed 0 on fold
           --choice, which is not scored. maskcls's are those of its recipes.
 Run       python benchmarks/score_curve.py DATA --weights FILE --out FOLDER [--picture FILE.png]
-Read      A curve that is higher at the same minutes is better. The last column is timm's best point, chosen by these
-          scores, minus the point's score, with its 95 % interval over people and seeds.
+Read      A curve that is higher at the same minutes is better. The last column is the score minus that of timm's best
+          point, which is chosen by these scores, with its 95 % interval over people and seeds.
 
 Given again, what is finished in FOLDER is kept; an interrupted training begins again. N rows.
 """
@@ -261,7 +261,7 @@ def best_of_timm(scored: Sequence[Scored]) -> Scored | None:
 
 
 def table_of(scored: Sequence[Scored], reference: LabelledPredictions, seeds: Sequence[int]) -> Table:
-    """Return one row per point; the last column is timm's best point minus it, with an interval."""
+    """Return one row per point; the last column is its score minus that of timm's best point, with an interval."""
     best, truth_N = best_of_timm(scored), reference.space.encode(reference.truth)
     head = ["training", "CPU minutes", *(f"seed {seed}" for seed in seeds), "mean macro-F1"]
     rows = []
@@ -272,10 +272,10 @@ def table_of(scored: Sequence[Scored], reference: LabelledPredictions, seeds: Se
         if best is not None:
             own = one.predicted if one.curve.seeded else one.predicted * len(seeds)
             assert reference.people_N is not None
-            gain = difference_over_seeds(truth_N, own, best.predicted, reference.people_N, reference.space.size)
+            gain = difference_over_seeds(truth_N, best.predicted, own, reference.people_N, reference.space.size)
             row.append("" if one is best else f"{gain.value:+.3f} [{gain.low:+.3f}, {gain.high:+.3f}]")
         rows.append(row)
-    return Table(head if best is None else [*head, f"{best.title}, minus it"], rows)
+    return Table(head if best is None else [*head, f"over {best.title}"], rows)
 
 
 def markdown(table: Table) -> str:
@@ -303,13 +303,16 @@ def picture_of(scored: Sequence[Scored], table: Table) -> Figure:
             colour, own = palette.SERIES[place].light, [one for one in scored if one.curve == curve]
             means = [(float(np.mean(one.minutes)), float(np.mean(one.scores))) for one in own]
             style = {"linestyle": "--" if curve.words is None else "-", "marker": MARKS[place], "markersize": 7}
+            if len(own) == 1:
+                style["linestyle"] = ""
             axes.plot(*zip(*means, strict=True), color=colour, label=curve.name, **style)
             for one in own if curve.seeded else ():
                 axes.plot(one.minutes, one.scores, ".", color=colour, markersize=5, alpha=0.6)
             for (x, y), one in zip(means, own, strict=True):
                 if one.epochs:
-                    axes.annotate(str(one.epochs), (x, y), (0, 7), textcoords="offset points", ha="center", fontsize=8)
+                    axes.annotate(str(one.epochs), (x, y), (8, -9), textcoords="offset points", fontsize=8)
         axes.set_xscale("log")
+        axes.margins(x=0.08, y=0.08)
         axes.xaxis.set_major_locator(FixedLocator([0.5, 1, 2, 3, 4, 6, 8, 12, 16, 24, 32]))
         axes.xaxis.set_minor_locator(NullLocator())
         axes.xaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
@@ -338,6 +341,7 @@ def arguments_of(argv: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--frozen-rates", type=float, nargs="+", default=[1e-3, 3e-3, 1e-2, 3e-2, 1e-1])
     parser.add_argument("--only", nargs="+", default=names, choices=names, metavar="CURVE", help=", ".join(names))
     parser.add_argument("--longest", type=int, default=4, help="epochs; longer trainings are left out")
+    parser.add_argument("--show", action="store_true", help="measure nothing more")
     parser.add_argument("--picture", type=Path, default=None, metavar="FILE.png", help="picture to write")
     a = parser.parse_args(argv)
     if a.choice in a.folds:
@@ -349,7 +353,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Measure what is missing, print the table, and write the picture; returns the exit code."""
     a = arguments_of(argv)
     curves, rates = [curve for curve in CURVES if curve.name in a.only], {}
-    for point in [Point(REFERENCE, 0, a.seeds[0]), *points_of(curves, a.seeds, a.longest)]:
+    points = [] if a.show else [Point(REFERENCE, 0, a.seeds[0]), *points_of(curves, a.seeds, a.longest)]
+    for point in points:
         if point.curve.words is None and point.curve not in rates:
             rates[point.curve] = choose_rate(point.curve, a)
         if not is_finished(a.out / point.folder, rates.get(point.curve)):

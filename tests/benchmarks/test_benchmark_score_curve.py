@@ -114,13 +114,13 @@ def test_the_table_compares_with_the_best_point_of_timm(
     scripts: SimpleNamespace, scored: tuple[list[object], LabelledPredictions]
 ) -> None:
     table = scripts.score_curve.table_of(*scored, [0, 1])
-    assert table.head[-1] == "timm, 2 epochs, minus it"
+    assert table.head[-1] == "over timm, 2 epochs"
     assert [row[:5] for row in table.rows] == [
         ["first_minutes", "0.5", "1.000", "1.000", "1.000"],
         ["timm, 1 epoch", "1.5", "0.500", "0.500", "0.500"],
         ["timm, 2 epochs", "2.5", "1.000", "0.500", "0.750"],
     ]
-    assert [row[-1].partition(" ")[0] for row in table.rows] == ["-0.250", "+0.250", ""]
+    assert [row[-1].partition(" ")[0] for row in table.rows] == ["+0.250", "-0.250", ""]
 
 
 def test_the_picture_is_drawn(scripts: SimpleNamespace, scored: tuple[list[object], LabelledPredictions]) -> None:
