@@ -17,7 +17,8 @@ Rate      timm's is the best of --rates (the whole network) and --frozen-rates a
           --choice, which is not scored. maskcls's are those of its recipes.
 Run       python benchmarks/score_curve.py DATA --weights FILE --out FOLDER [--picture FILE.png]
 Read      A curve that is higher at the same minutes is better. The last column is the score minus that of timm's best
-          point, which is chosen by these scores, with its 95 % interval over people and seeds.
+          point, which is chosen by these scores, with its 95 % interval over people and the seeds that both
+          have; with one seed in common, over people alone.
 
 Given again, what is finished in FOLDER is kept; an interrupted training begins again. N rows.
 """
@@ -104,13 +105,23 @@ class Point:
 
 @dataclass(frozen=True)
 class Scored:
-    """A point of a curve: the minutes and the predicted joint classes (N,) of every seed, and their scores."""
+    """A point of a curve by its measured seeds: minutes, predicted joint classes (N,), score."""
 
     curve: Curve
     epochs: int
-    minutes: tuple[float, ...]
-    predicted: tuple[Ints, ...]
-    scores: tuple[float, ...]
+    minutes: dict[int, float]
+    predicted: dict[int, Ints]
+    scores: dict[int, float]
+
+    @property
+    def mean_minutes(self) -> float:
+        """The mean over the seeds."""
+        return float(np.mean(list(self.minutes.values())))
+
+    @property
+    def mean_score(self) -> float:
+        """The mean over the seeds."""
+        return float(np.mean(list(self.scores.values())))
 
     @property
     def title(self) -> str:
@@ -230,19 +241,22 @@ def score_of_fold(record: Mapping[str, Any], run: RunDir) -> float:
 
 
 def read_points(a: argparse.Namespace, curves: Sequence[Curve], reference: LabelledPredictions) -> list[Scored]:
-    """Read all points that are measured with every seed, in the order of the curves and epochs."""
+    """Read what is measured, in the order of the curves and epochs; what has no seed counts for every seed."""
     truth_N, found = reference.space.encode(reference.truth), []
     for curve in curves:
-        seeds = a.seeds if curve.seeded else a.seeds[:1]
         for epochs in curve.epochs:
-            kept = [a.out / Point(curve, epochs, seed).folder / "point.json" for seed in seeds]
-            if not all(path.exists() for path in kept):
+            records: dict[int, Any] = {}
+            for seed in a.seeds:
+                kept = a.out / Point(curve, epochs, seed if curve.seeded else a.seeds[0]).folder / "point.json"
+                if kept.exists():
+                    records[seed] = files.read_json(kept)
+            if not records:
                 continue
-            records = [files.read_json(path) for path in kept]
-            predicted = [in_order(record, reference.ids) for record in records]
-            scores = tuple(macro_f1(confusion(truth_N, one, reference.space.size)) for one in predicted)
-            minutes = tuple(float(record["minutes"]) for record in records)
-            found.append(Scored(curve, epochs, minutes, tuple(predicted), scores))
+            predicted = {seed: in_order(record, reference.ids) for seed, record in records.items()}
+            size = reference.space.size
+            scores = {seed: macro_f1(confusion(truth_N, one, size)) for seed, one in predicted.items()}
+            minutes = {seed: float(record["minutes"]) for seed, record in records.items()}
+            found.append(Scored(curve, epochs, minutes, predicted, scores))
     return found
 
 
@@ -255,27 +269,31 @@ def in_order(record: Mapping[str, Any], ids: Sequence[str]) -> Ints:
 
 def best_of_timm(scored: Sequence[Scored]) -> Scored | None:
     """Return timm's point with the highest mean score; None without one."""
-    return max(
-        (one for one in scored if one.curve.words is None), key=lambda one: float(np.mean(one.scores)), default=None
-    )
+    return max((one for one in scored if one.curve.words is None), key=lambda one: one.mean_score, default=None)
 
 
 def table_of(scored: Sequence[Scored], reference: LabelledPredictions, seeds: Sequence[int]) -> Table:
     """Return one row per point; the last column is its score minus that of timm's best point, with an interval."""
-    best, truth_N = best_of_timm(scored), reference.space.encode(reference.truth)
-    head = ["training", "CPU minutes", *(f"seed {seed}" for seed in seeds), "mean macro-F1"]
+    best = best_of_timm(scored)
     rows = []
     for one in scored:
-        each = one.scores if one.curve.seeded else one.scores * len(seeds)
-        row = [one.title, f"{np.mean(one.minutes):.1f}", *(f"{score:.3f}" for score in each)]
-        row.append(f"{np.mean(one.scores):.3f}")
-        if best is not None:
-            own = one.predicted if one.curve.seeded else one.predicted * len(seeds)
-            assert reference.people_N is not None
-            gain = difference_over_seeds(truth_N, best.predicted, own, reference.people_N, reference.space.size)
-            row.append("" if one is best else f"{gain.value:+.3f} [{gain.low:+.3f}, {gain.high:+.3f}]")
-        rows.append(row)
+        each = [f"{one.scores[seed]:.3f}" if seed in one.scores else "-" for seed in seeds]
+        row = [one.title, f"{one.mean_minutes:.1f}", *each, f"{one.mean_score:.3f}"]
+        rows.append(row if best is None else [*row, "" if one is best else over(one, best, reference)])
+    head = ["training", "CPU minutes", *(f"seed {seed}" for seed in seeds), "mean macro-F1"]
     return Table(head if best is None else [*head, f"over {best.title}"], rows)
+
+
+def over(one: Scored, other: Scored, reference: LabelledPredictions) -> str:
+    """Return the difference one - other over the seeds that both have, with its interval; "-" without such a seed."""
+    both = sorted(one.predicted.keys() & other.predicted.keys())
+    if not both:
+        return "-"
+    assert reference.people_N is not None
+    truth_N, size = reference.space.encode(reference.truth), reference.space.size
+    predicted = [[point.predicted[seed] for seed in both] for point in (other, one)]
+    gain = difference_over_seeds(truth_N, *predicted, reference.people_N, size)
+    return f"{gain.value:+.3f} [{gain.low:+.3f}, {gain.high:+.3f}]"
 
 
 def markdown(table: Table) -> str:
@@ -301,13 +319,13 @@ def picture_of(scored: Sequence[Scored], table: Table) -> Figure:
         curves = list(dict.fromkeys(one.curve for one in scored))
         for place, curve in enumerate(curves):
             colour, own = palette.SERIES[place].light, [one for one in scored if one.curve == curve]
-            means = [(float(np.mean(one.minutes)), float(np.mean(one.scores))) for one in own]
+            means = [(one.mean_minutes, one.mean_score) for one in own]
             style = {"linestyle": "--" if curve.words is None else "-", "marker": MARKS[place], "markersize": 7}
             if len(own) == 1:
                 style["linestyle"] = ""
             axes.plot(*zip(*means, strict=True), color=colour, label=curve.name, **style)
             for one in own if curve.seeded else ():
-                axes.plot(one.minutes, one.scores, ".", color=colour, markersize=5, alpha=0.6)
+                axes.plot(one.minutes.values(), one.scores.values(), ".", color=colour, markersize=5, alpha=0.6)
             for (x, y), one in zip(means, own, strict=True):
                 if one.epochs:
                     axes.annotate(str(one.epochs), (x, y), (8, -9), textcoords="offset points", fontsize=8)

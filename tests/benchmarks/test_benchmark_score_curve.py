@@ -104,10 +104,11 @@ def scored(scripts: SimpleNamespace) -> tuple[list[object], LabelledPredictions]
     ids, people = [f"{place}" for place in range(8)], np.array(["a", "a", "b", "b", "c", "c", "d", "d"])
     reference = LabelledPredictions(ids, truth_N, truth, CONTEST, people_N=people)
     curve = scripts.score_curve
-    heads = curve.Scored(curve.CURVES[0], 0, (0.5,), (truth_N,), (1.0,))
-    timm_1 = curve.Scored(curve.CURVES[5], 1, (1.0, 2.0), (half_N, half_N), (0.5, 0.5))
-    timm_2 = curve.Scored(curve.CURVES[5], 2, (2.0, 3.0), (truth_N, half_N), (1.0, 0.5))
-    return [heads, timm_1, timm_2], reference
+    heads = curve.Scored(curve.CURVES[0], 0, {0: 0.5, 1: 0.5}, {0: truth_N, 1: truth_N}, {0: 1.0, 1: 1.0})
+    timm_1 = curve.Scored(curve.CURVES[5], 1, {0: 1.0, 1: 2.0}, {0: half_N, 1: half_N}, {0: 0.5, 1: 0.5})
+    timm_2 = curve.Scored(curve.CURVES[5], 2, {0: 2.0, 1: 3.0}, {0: truth_N, 1: half_N}, {0: 1.0, 1: 0.5})
+    multi = curve.Scored(curve.CURVES[2], 1, {1: 4.0}, {1: truth_N}, {1: 1.0})
+    return [heads, timm_1, timm_2, multi], reference
 
 
 def test_the_table_compares_with_the_best_point_of_timm(
@@ -119,8 +120,9 @@ def test_the_table_compares_with_the_best_point_of_timm(
         ["first_minutes", "0.5", "1.000", "1.000", "1.000"],
         ["timm, 1 epoch", "1.5", "0.500", "0.500", "0.500"],
         ["timm, 2 epochs", "2.5", "1.000", "0.500", "0.750"],
+        ["multi, 1 epoch", "4.0", "-", "1.000", "1.000"],
     ]
-    assert [row[-1].partition(" ")[0] for row in table.rows] == ["+0.250", "-0.250", ""]
+    assert [row[-1].partition(" ")[0] for row in table.rows] == ["+0.250", "-0.250", "", "+0.500"]
 
 
 def test_the_picture_is_drawn(scripts: SimpleNamespace, scored: tuple[list[object], LabelledPredictions]) -> None:
