@@ -154,7 +154,7 @@ def loader_of(network: nn.Module, faces: Faces, recipe: Recipe, *, training: boo
     return create_loader(
         faces,
         input_size=(3, *recipe.size),
-        batch_size=BATCH,
+        batch_size=min(BATCH, len(faces)),  # a loader for training leaves out the rest of a batch
         is_training=training,
         interpolation=interpolation,
         mean=of_network["mean"],
