@@ -62,9 +62,9 @@ HEADS = ("mask", "gender", "age")
 
 
 class Faces(Dataset[Any]):
-    """Photos, read with PIL, and their three labels; timm's loader sets the transform."""
+    """Photos, read with PIL, and their labels; timm's loader sets the transform."""
 
-    def __init__(self, files: Sequence[tuple[Path, tuple[int, int, int]]]) -> None:
+    def __init__(self, files: Sequence[tuple[Path, tuple[int, ...]]]) -> None:
         self.files = list(files)
         self.transform: Callable[[Image.Image], Any] | None = None
 
