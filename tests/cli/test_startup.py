@@ -155,6 +155,9 @@ for words in json.loads(sys.argv[1]):
     loaded = {name.partition(".")[0] for name in sys.modules}
     found.append((code, sorted(loaded - before)))
     before = loaded
+    if (typers := sys.modules.get("typer.main")) and not hasattr(typers.get_command, "cache_info"):
+        from functools import cache
+        typers.get_command = cache(typers.get_command)  # as in tests/conftest.py, but once a line has loaded it
 print("\\n" + json.dumps(found), file=sys.stderr)
 """
 

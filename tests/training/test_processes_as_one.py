@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from itertools import chain
 from pathlib import Path
 
 import numpy as np
 import pytest
 from forked_processes import command, in_processes, rows_by_step
-from tiny import log_lines, recipe
+from tiny import hashes, log_lines, recipe
 
 from maskcls.errors import Exit
 from maskcls.results.predictions import Predictions
@@ -31,9 +32,12 @@ def trained(data: Path, folder: Path, count: int, words: tuple[str, ...]) -> Pat
 
 
 @pytest.fixture(scope="module")
-def alone(drawn: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def alone(drawn: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """The run of one process on `PIECES`; beside it, in files that begin with rows1-, the rows of its steps."""
-    return trained(drawn, tmp_path_factory.mktemp("alone"), 1, PIECES)
+    run = trained(drawn, tmp_path_factory.mktemp("alone"), 1, PIECES)
+    before = hashes(run)
+    yield run
+    assert hashes(run) == before, "a test has written into the run that all read"
 
 
 def check_same(one: Path, other: Path) -> None:

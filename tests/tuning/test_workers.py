@@ -10,10 +10,11 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import closing, suppress
+from contextlib import closing
 from pathlib import Path
 
 import pytest
+from light_workers import fails, seen
 from surrogate_trials import begin, events, states, worker_process
 
 from maskcls.errors import ResourceError
@@ -103,27 +104,6 @@ def postgres() -> Iterator[str]:
 def test_four_workers_on_postgresql_two_of_them_killed(tmp_path: Path, postgres: str) -> None:
     search_with_kills(tmp_path / "s", postgres)
     assert "secret" not in (tmp_path / "s" / "study.json").read_text()
-
-
-def fails(what: str) -> None:
-    """Fail as a worker does."""
-    if what == "error":
-        raise ResourceError("the disk is full")
-    if what == "bug":
-        raise AssertionError("strange")
-    if what == "kill":
-        os.kill(os.getpid(), signal.SIGKILL)
-
-
-def seen(folder: Path, kill: str) -> None:
-    """Write what a worker has got; of those on the GPU `kill`, the first one kills itself before."""
-    gpu = os.environ.get("CUDA_VISIBLE_DEVICES", "none")
-    with suppress(FileExistsError):
-        (folder / f"begun {gpu}").touch(exist_ok=False)
-        if gpu == kill:
-            os.kill(os.getpid(), signal.SIGKILL)
-    cores = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else []
-    (folder / f"{gpu} {os.getpid()}").write_text(str(cores))
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ import pytest
 from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
 from sklearn.metrics import log_loss as sklearn_loss
 
-from maskcls.nn.fitting.fitted_head import WideHead
+from maskcls.nn.fitting.fitted_head import Wide, WideHead
 from maskcls.nn.fitting.head_rows import ALWAYS, HeadRows
 from maskcls.nn.fitting.solvers import discriminant_solver, logistic_solver, ridge_solver
 from maskcls.nn.fitting.strength_choice import choose_head
@@ -28,14 +28,18 @@ def _rows(seed: int = 1) -> HeadRows:
     return HeadRows(feature_ND, label_N, np.ones(ROWS), np.ones(ROWS), part_N, np.arange(ROWS), CLASSES)
 
 
-def _left_out_loss(rows: HeadRows, strength: float, scale: float) -> float:
-    log_NC = np.zeros((ROWS, CLASSES))
+def _left_out(rows: HeadRows, strength: float) -> Wide:
+    """Return the scores (N, C) of each row by a fit on the other parts."""
+    score_NC = np.zeros((ROWS, CLASSES))
     for part in range(3):
         out = rows.part_N == part
         model = LinearDiscriminantAnalysis(solver="lsqr", shrinkage=strength)
-        log_NC[out] = scale * model.fit(rows.feature_ND[~out], rows.label_N[~out]).decision_function(
-            rows.feature_ND[out]
-        )
+        score_NC[out] = model.fit(rows.feature_ND[~out], rows.label_N[~out]).decision_function(rows.feature_ND[out])
+    return score_NC
+
+
+def _loss(rows: HeadRows, score_NC: Wide, scale: float) -> float:
+    log_NC = scale * score_NC
     prob_NC = np.exp(log_NC) / np.exp(log_NC).sum(axis=1, keepdims=True)
     return float(sklearn_loss(rows.label_N, prob_NC, labels=range(CLASSES)))
 
@@ -43,11 +47,12 @@ def _left_out_loss(rows: HeadRows, strength: float, scale: float) -> float:
 def test_the_strength_and_the_scale_are_those_of_a_plain_loop() -> None:
     rows = _rows()
     found = choose_head(rows, discriminant_solver(rows, {}, balance=0), STRENGTHS, scaled=True)
-    grid = {(one, scale): _left_out_loss(rows, one, scale) for one in STRENGTHS for scale in np.geomspace(0.05, 5, 200)}
+    scores = {one: _left_out(rows, one) for one in STRENGTHS}
+    grid = {(one, scale): _loss(rows, scores[one], scale) for one in STRENGTHS for scale in np.geomspace(0.05, 5, 200)}
     strength, scale = min(grid, key=lambda key: grid[key])
     assert found.strength == strength
     assert found.scale == pytest.approx(scale, rel=0.03)  # the grid's step
-    assert found.loss == pytest.approx(_left_out_loss(rows, found.strength, found.scale), abs=1e-9)
+    assert found.loss == pytest.approx(_loss(rows, scores[found.strength], found.scale), abs=1e-9)
     assert found.loss <= grid[strength, scale] + 1e-12
     alone = discriminant_solver(rows, {}, balance=0)([0, 1, 2], strength)
     np.testing.assert_allclose(found.head.weight_PD, found.scale * alone.weight_PD, rtol=1e-12)

@@ -175,8 +175,9 @@ def planted(seed: int) -> tuple[str, str]:
     return outcomes[0], outcomes[1]
 
 
-def test_a_good_generator_is_accepted_and_a_collapsed_one_mostly_refused() -> None:
+@pytest.mark.parametrize(("seeds", "most"), [(3, 1), pytest.param(10, 4, marks=pytest.mark.slow)])
+def test_a_good_generator_is_accepted_and_a_collapsed_one_mostly_refused(seeds: int, most: int) -> None:
     """The one photo of a collapsed generator is of a new person here: where it is typical, the gain is true."""
-    found = [planted(seed) for seed in range(10)]
-    assert [good for good, _ in found] == ["use"] * 10
-    assert [collapsed for _, collapsed in found].count("use") <= 4  # 3 of 20 seeds
+    found = [planted(seed) for seed in range(seeds)]
+    assert [good for good, _ in found] == ["use"] * seeds
+    assert [collapsed for _, collapsed in found].count("use") <= most  # 3 of 20 seeds

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -262,13 +262,15 @@ def watching(monkeypatch: pytest.MonkeyPatch) -> States:
 
 
 @pytest.fixture(scope="module")
-def soups(drawn: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, States]:
+def soups(drawn: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, States]]:
     """A run of soups, not to be changed, and the states that each is made of."""
     run = tmp_path_factory.mktemp("soups") / "run"
     with pytest.MonkeyPatch.context() as patch:
         watched = watching(patch)
         assert train(drawn, run, *SOUP) == 0
-    return run, watched
+    before = hashes(run)
+    yield run, watched
+    assert hashes(run) == before, "a test has written into the run that all read"
 
 
 def test_a_soup_takes_the_place_of_the_chosen_epoch(chosen: Path, soups: tuple[Path, States]) -> None:
