@@ -59,19 +59,22 @@ def verify(what: Path, run: RunDir | None = None, data: Path | None = None) -> V
 def refuse_unverified(found: Verification) -> None:
     """Raise ResultError, which counts them, when a file is not as it was written: what is printed names them."""
     again = shlex.join(["maskcls", "resume", str(found.path)])
-    copy = "restore them from a copy"
-    fixes = {
-        "run": f"{copy}; a deleted fold, or deleted oof.npz and summary.json, are made again by: {again}",
-        "stages": f"{copy}; the same of a stage by: {again}/stageN",
-        "repeats": f"{copy}; a deleted repeat, or deleted oof.npz and repeats.json, are made again by: {again}",
-        "cache": "delete the folders of these packs; they are made again when they are needed",
-        "file": f"{copy}, or predict again",
-    }
+    fix = (
+        f"restore them from a copy; a deleted fold, or deleted oof.npz and summary.json, are made again by: {again}"
+        if found.kind == "run"
+        else f"restore them from a copy; the same of a stage by: {again}/stageN"
+        if found.kind == "stages"
+        else f"restore them from a copy; deleted repeats, oof.npz and repeats.json are made again by: {again}"
+        if found.kind == "repeats"
+        else "delete the folders of these packs; they are made again when they are needed"
+        if found.kind == "cache"
+        else "restore them from a copy, or predict again"
+    )
     if found.failed:
         raise ResultError(
             f"{len(found.failed)} of {len(found.checks)} files are not as maskcls wrote them",
             where=str(found.path),
-            fix=fixes[found.kind],
+            fix=fix,
         )
 
 
