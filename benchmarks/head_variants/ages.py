@@ -179,13 +179,18 @@ def _regression(one: Split) -> tuple[Wide, Wide]:
     return np.log(inner_rows(spread).copy()), np.log(new)
 
 
+def years(one: Split) -> tuple[Wide, Wide]:
+    """Return what `_regression` returns, once."""
+    return one.once("regression", _regression)
+
+
 def regression(one: Split) -> Logs:
     """Ridge regression of the age in years; residuals of inner folds make probabilities of it."""
-    return one.log_base() | {AGE: one.once("regression", _regression)[1]}
+    return one.log_base() | {AGE: years(one)[1]}
 
 
 def with_regression(one: Split) -> Logs:
     """The base and that regression, a weighted sum of log probabilities; the weights are fitted on inner folds."""
-    base, (known, new) = one.base(AGE), one.once("regression", _regression)
+    base, (known, new) = one.base(AGE), years(one)
     weights = pool_weights([base.known, known], one.labels[AGE])
     return one.log_base() | {AGE: pooled(weights, [base.new, new])}

@@ -7,6 +7,7 @@ are predicted for the group; the other, mask, is the base's.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -114,15 +115,23 @@ def state_means_and_all(one: Split) -> Logs:
 
 def weighted_outputs(one: Split) -> Logs:
     """The base's log probabilities summed over the group, with a weight for each predicted mask state."""
-    of, (state_n, state_m), logs = units_of(one), states(one), one.log_base()
+    return weighted_sum(one, {task: (one.base(task).known, one.base(task).new) for task in one.space.names})
+
+
+def weighted_sum(one: Split, logs: Mapping[str, tuple[Wide, Wide]]) -> Logs:
+    """Return the log probabilities of validation photos, in the shared tasks those of their groups.
+
+    logs  by task: log probabilities of the training photos, by inner folds, and of the validation photos. Those of a
+          mask state are averaged over the group; the weights of the states have the lowest log loss of inner people.
+    """
+    of, (state_n, state_m), found = units_of(one), states(one), {task: new for task, (_, new) in logs.items()}
     for task in SHARED:
-        base = one.base(task)
         known, new = list[Wide](), list[Wide]()
         for s in range(one.classes(STATE)):
-            known.append(means(base.known, of.unit_n, (state_n == s).astype(np.float64))[0])
-            new.append(means(base.new, of.new_unit_m, (state_m == s).astype(np.float64))[0])
-        logs[task] = pooled(pool_weights(known, of.labels[task]), new)[of.new_unit_m]
-    return logs
+            known.append(means(logs[task][0], of.unit_n, (state_n == s).astype(np.float64))[0])
+            new.append(means(logs[task][1], of.new_unit_m, (state_m == s).astype(np.float64))[0])
+        found[task] = pooled(pool_weights(known, of.labels[task]), new)[of.new_unit_m]
+    return found
 
 
 def weighted_means(one: Split) -> Logs:

@@ -115,8 +115,9 @@ def compare(
 def mean_difference(change_N: Doubles, person_N: NDArray[np.int64], level: float) -> MeanDifference:
     """Return the mean of a change with Student's interval over people, each with all their rows.
 
-    >>> mean_difference(np.array([1.0, 3.0]), np.array([0, 1]), 0.5)
-    MeanDifference(value=2.0, low=1.0, high=3.0)
+    >>> found = mean_difference(np.array([1.0, 3.0]), np.array([0, 1]), 0.5)
+    >>> round(found.low, 6), found.value, round(found.high, 6)
+    (1.0, 2.0, 3.0)
     """
     people = int(person_N.max()) + 1
     value = float(change_N.mean())

@@ -7,11 +7,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from head_variants.split import Split, log_mean_exp
+from head_variants.ages import AGE, years
+from head_variants.people import weighted_sum
+from head_variants.pools import pool_weights, pooled
+from head_variants.split import Split, fit, log_mean_exp
 from maskcls.nn.fitting.fitted_head import Wide
 
 Logs = dict[str, Wide]
 KINDS = ("lda", "ridge", "logistic")
+WIDER = (0.99, 0.97, 0.93, 0.8, 0.4, 0.2, 0.1, 0.05, 0.02, 0.01, 0.003)  # on both sides of what lda tries
 
 
 def base(one: Split) -> Logs:
@@ -45,3 +49,38 @@ def kinds_and_sizes_mean(one: Split) -> Logs:
         task: log_mean_exp(*(one.base(task, kind, name).new for kind in KINDS for name in ("last", "larger")))
         for task in one.space.names
     }
+
+
+def wider_strengths(one: Split) -> Logs:
+    """The base with strengths beyond those that heads.strength=auto tries, to both sides."""
+    (known_ND, new_ND), grams = one.standard(), one.grams.setdefault("last", {})
+    return {
+        task: fit(known_ND, one.labels[task], one.part_n, one.classes(task), new_ND, grams=grams, strengths=WIDER).new
+        for task in one.space.names
+    }
+
+
+def _stacked(one: Split) -> dict[str, tuple[Wide, Wide]]:
+    """Return log probabilities of training photos, by inner folds, and of validation photos, of all heads together."""
+    found = {}
+    for task in one.space.names:
+        terms = [(one.base(task, kind).known, one.base(task, kind).new) for kind in KINDS]
+        if task == AGE:
+            terms.append(years(one))
+        known, new = ([term[place] for term in terms] for place in (0, 1))
+        weights = pool_weights(known, one.labels[task])
+        found[task] = pooled(weights, known), pooled(weights, new)
+    return found
+
+
+def stacked(one: Split) -> Logs:
+    """A weighted sum of the log probabilities of the three kinds, for age also of the regression on years.
+
+    The weights have the lowest log loss of the inner folds' photos.
+    """
+    return {task: new for task, (_, new) in one.once("stacked", _stacked).items()}
+
+
+def stacked_outputs(one: Split) -> Logs:
+    """The same, summed over the group with a weight for each predicted mask state."""
+    return weighted_sum(one, one.once("stacked", _stacked))

@@ -170,11 +170,6 @@ def log_rows(head: WideHead, feature_ND: Wide, classes: int) -> Wide:
     return found
 
 
-def log_loss(log_NC: Wide, label_N: Ints) -> float:
-    """Return the mean of the negative log probability of the labels."""
-    return -float(log_NC[np.arange(len(label_N)), label_N].mean())
-
-
 def log_mean_exp(*several: Wide) -> Wide:
     """Return the normalised geometric mean of rows of log probabilities."""
     return log_softmax(np.mean(several, axis=0))

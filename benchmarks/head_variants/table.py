@@ -161,7 +161,18 @@ def _several() -> list[Variant]:
     ]
 
 
+def _together() -> list[Variant]:
+    family = "Added after two folds of the others were seen"
+    what = "lda, ridge, logistic, age in years: a weighted sum"
+    summed = "the same summed over the group, a weight per mask state"
+    return [
+        Variant("wider_strengths", family, "strengths from 0.003 to 0.99", several.wider_strengths),
+        Variant("stacked", family, what, several.stacked),
+        Variant("stacked_outputs", family, summed, several.stacked_outputs, ("grouped",), itself=True),
+    ]
+
+
 def variants() -> list[Variant]:
     """Return the base and all variants."""
     first = Variant(BASE, "Base", "the recipe", several.base)
-    return [first, *_person(), *_labels(), *_unlabelled(), *_several()]
+    return [first, *_person(), *_labels(), *_unlabelled(), *_several(), *_together()]

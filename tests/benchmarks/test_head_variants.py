@@ -76,7 +76,7 @@ def test_examples_in_docstrings(name: str, variants: SimpleNamespace) -> None:
 
 
 def test_every_variant_predicts_every_photo(variants: SimpleNamespace, photos: Any) -> None:
-    here, chance = variants.split.split(photos, FOLD_N, 0), np.log(2)
+    here = variants.split.split(photos, FOLD_N, 0)
     names = [one.name for one in variants.table.variants()]
     assert names[0] == variants.table.BASE
     assert len(set(names)) == len(names) >= 30
@@ -85,7 +85,7 @@ def test_every_variant_predicts_every_photo(variants: SimpleNamespace, photos: A
         for task, log_NC in logs.items():
             np.testing.assert_allclose(np.exp(log_NC).sum(axis=1), 1, atol=1e-6, err_msg=one.name)
             if task == "gender":
-                assert variants.split.log_loss(log_NC, photos.labels[task][FOLD_N == 0]) < chance, one.name
+                assert (log_NC.argmax(axis=1) == photos.labels[task][FOLD_N == 0]).mean() > 0.7, one.name
 
 
 def test_variants_know_no_other_validation_photo(variants: SimpleNamespace, photos: Any) -> None:
