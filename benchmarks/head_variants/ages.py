@@ -6,6 +6,7 @@ n training photos, m validation photos, D features, C bands, F finer bands.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from functools import reduce
 
 import numpy as np
@@ -133,8 +134,17 @@ def residual_shares(
     return (found + TINY) / (1 + TINY * found.shape[1])
 
 
-def _regression(one: Split) -> tuple[Wide, Wide]:
-    """Return log probabilities of bands, of training photos by inner folds and of validation photos."""
+@dataclass(frozen=True, eq=False)
+class Years:
+    """Predicted ages and log probabilities of bands, of training photos by inner folds and of validation photos."""
+
+    years_n: Wide
+    new_years_m: Wide
+    known: Wide
+    new: Wide
+
+
+def _regression(one: Split) -> Years:
     from scipy.linalg import solve
     from scipy.optimize import minimize_scalar
 
@@ -176,21 +186,38 @@ def _regression(one: Split) -> tuple[Wide, Wide]:
         options={"xatol": 1.0},
     ).x
     new = residual_shares(inner_n, age_n, asked_m, bins, spread=spread)
-    return np.log(inner_rows(spread).copy()), np.log(new)
+    return Years(inner_n, asked_m, np.log(inner_rows(spread).copy()), np.log(new))
 
 
-def years(one: Split) -> tuple[Wide, Wide]:
-    """Return what `_regression` returns, once."""
+def years(one: Split) -> Years:
+    """Return ridge regression of the age in years, once."""
     return one.once("regression", _regression)
 
 
 def regression(one: Split) -> Logs:
     """Ridge regression of the age in years; residuals of inner folds make probabilities of it."""
-    return one.log_base() | {AGE: years(one)[1]}
+    return one.log_base() | {AGE: years(one).new}
 
 
 def with_regression(one: Split) -> Logs:
     """The base and that regression, a weighted sum of log probabilities; the weights are fitted on inner folds."""
-    base, (known, new) = one.base(AGE), years(one)
-    weights = pool_weights([base.known, known], one.labels[AGE])
-    return one.log_base() | {AGE: pooled(weights, [base.new, new])}
+    base, found = one.base(AGE), years(one)
+    weights = pool_weights([base.known, found.known], one.labels[AGE])
+    return one.log_base() | {AGE: pooled(weights, [base.new, found.new])}
+
+
+def linear_terms(year_N: Wide, classes: int) -> list[Wide]:
+    """Return terms (N, C) whose weighted sum gives each class but the last a line in the predicted age.
+
+    >>> [term.tolist() for term in linear_terms(np.array([64.0]), 2)]
+    [[[1.0, 0.0]], [[2.0, 0.0]]]
+    """
+    score_N, one_CC = (year_N - 40) / 12, np.eye(classes)
+    return [value_N[:, None] * one_CC[c] for c in range(classes - 1) for value_N in (np.ones(len(year_N)), score_N)]
+
+
+def linear_in_years(one: Split) -> Logs:
+    """The base's logits and, for each band, a line in the predicted age: one linear head of the features in the end."""
+    base, found, classes = one.base(AGE), years(one), one.classes(AGE)
+    weights = pool_weights([base.known, *linear_terms(found.years_n, classes)], one.labels[AGE])
+    return one.log_base() | {AGE: pooled(weights, [base.new, *linear_terms(found.new_years_m, classes)])}

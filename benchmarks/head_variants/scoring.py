@@ -17,7 +17,7 @@ from head_variants.shares import expected_labels, with_shares
 from head_variants.split import Photos
 from head_variants.table import Mode, Variant
 from maskcls.labels import Floats, Ints
-from maskcls.results.comparison.difference import Difference, paired_difference
+from maskcls.results.comparison.difference import Difference, difference_of, paired_influence
 from maskcls.results.comparison.multiple import family_level
 from maskcls.results.people.averaging import cross_fit_averages, split_groups
 from maskcls.results.predictions import Predictions
@@ -54,7 +54,6 @@ class Compared:
     scores: dict[str, float]
     plain: dict[str, Difference]
     corrected: dict[str, Difference]
-    singles: dict[str, list[float]]
     loss: float
     loss_difference: MeanDifference
     seconds: float
@@ -97,19 +96,17 @@ def compare(
 ) -> Compared:
     """Compare a variant with the base. tried: number of intervals that are to hold together."""
     truth_N, size = photos.space.encode(photos.labels), photos.space.size
-    scores, plain, corrected, singles = {}, {}, {}, {}
+    scores, plain, corrected = {}, {}, {}
     for rule in RULES:
         a, b = base.labels[rule], own.labels[rule]
         scores[rule] = float(np.mean([macro_f1(confusion(truth_N, one, size)) for one in b]))
-        plain[rule] = paired_difference(truth_N, a, b, photos.person_N, size, level=LEVEL)
-        corrected[rule] = paired_difference(truth_N, a, b, photos.person_N, size, level=family_level(tried, LEVEL))
-        singles[rule] = [
-            paired_difference(truth_N, x, y, photos.person_N, size).value for x, y in zip(a, b, strict=True)
-        ]
+        found = paired_influence(truth_N, a, b, photos.person_N, size)
+        plain[rule] = difference_of(found, level=LEVEL)
+        corrected[rule] = difference_of(found, level=family_level(tried, LEVEL))
     change_N = np.mean(own.loss_DN, axis=0) - np.mean(base.loss_DN, axis=0)
     difference = mean_difference(change_N, photos.person_N, LEVEL)
     loss = float(np.mean(own.loss_DN))
-    return Compared(variant, mode, scores, plain, corrected, singles, loss, difference, seconds)
+    return Compared(variant, mode, scores, plain, corrected, loss, difference, seconds)
 
 
 def mean_difference(change_N: Doubles, person_N: NDArray[np.int64], level: float) -> MeanDifference:

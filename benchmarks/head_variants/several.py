@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from head_variants.ages import AGE, years
+from head_variants.ages import AGE, linear_terms, years
 from head_variants.people import weighted_sum
 from head_variants.pools import pool_weights, pooled
 from head_variants.split import Split, fit, log_mean_exp
@@ -43,14 +43,6 @@ def features_mean(one: Split, names: Sequence[str]) -> Logs:
     return {task: log_mean_exp(*(one.base(task, "lda", name).new for name in names)) for task in one.space.names}
 
 
-def kinds_and_sizes_mean(one: Split) -> Logs:
-    """The geometric mean of the three kinds on both photo sizes."""
-    return {
-        task: log_mean_exp(*(one.base(task, kind, name).new for kind in KINDS for name in ("last", "larger")))
-        for task in one.space.names
-    }
-
-
 def wider_strengths(one: Split) -> Logs:
     """The base with strengths beyond those that heads.strength=auto tries, to both sides."""
     (known_ND, new_ND), grams = one.standard(), one.grams.setdefault("last", {})
@@ -66,7 +58,7 @@ def _stacked(one: Split) -> dict[str, tuple[Wide, Wide]]:
     for task in one.space.names:
         terms = [(one.base(task, kind).known, one.base(task, kind).new) for kind in KINDS]
         if task == AGE:
-            terms.append(years(one))
+            terms.append((years(one).known, years(one).new))
         known, new = ([term[place] for term in terms] for place in (0, 1))
         weights = pool_weights(known, one.labels[task])
         found[task] = pooled(weights, known), pooled(weights, new)
@@ -84,3 +76,15 @@ def stacked(one: Split) -> Logs:
 def stacked_outputs(one: Split) -> Logs:
     """The same, summed over the group with a weight for each predicted mask state."""
     return weighted_sum(one, one.once("stacked", _stacked))
+
+
+def linear_stacked(one: Split) -> Logs:
+    """The three kinds, for age also a line in the predicted years for each band: still one linear head per task."""
+    logs = {}
+    for task in one.space.names:
+        known, new = ([getattr(one.base(task, kind), side) for kind in KINDS] for side in ("known", "new"))
+        if task == AGE:
+            known += linear_terms(years(one).years_n, one.classes(task))
+            new += linear_terms(years(one).new_years_m, one.classes(task))
+        logs[task] = pooled(pool_weights(known, one.labels[task]), new)
+    return logs

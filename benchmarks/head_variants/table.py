@@ -157,7 +157,6 @@ def _several() -> list[Variant]:
             "sizes_mean", family, "both sizes: mean of heads", partial(several.features_mean, names=("last", "larger"))
         ),
         Variant("sizes_features", family, "both sizes: mean features", partial(several.with_features, name="sizes")),
-        Variant("kinds_and_sizes", family, "three kinds, both sizes: mean", several.kinds_and_sizes_mean),
     ]
 
 
@@ -168,6 +167,8 @@ def _together() -> list[Variant]:
     return [
         Variant("wider_strengths", family, "strengths from 0.003 to 0.99", several.wider_strengths),
         Variant("stacked", family, what, several.stacked),
+        Variant("linear_in_years", family, "the base and lines in predicted years: still linear", ages.linear_in_years),
+        Variant("linear_stacked", family, "three kinds and those lines: still linear", several.linear_stacked),
         Variant("stacked_outputs", family, summed, several.stacked_outputs, ("grouped",), itself=True),
     ]
 
