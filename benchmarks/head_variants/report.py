@@ -39,7 +39,7 @@ def report(found: Sequence[Compared], heading: Sequence[str], *, tried: int, div
         "- Differences are paired, with a 95 % interval over people; in bold where it leaves out 0. `corrected`: an"
         f" interval of {100 * family_level(tried, LEVEL):.2f} % (Bonferroni), so that all {tried} hold together at"
         " 95 %. The intervals cover the choice of people, not that of folds.",
-        "- Whatever is fitted or chosen, strengths, weights and widths, is so within the training people of a fold,"
+        "- All that is fitted or chosen (strengths, weights, widths) is so within the training people of a fold,"
         " with the other folds as inner folds. Fixed beforehand: thresholds of doubtful labels and of pseudo labels,"
         " the constants of the losses, the number of components.",
         "- s: seconds of processor time for five folds, without what earlier rows have already fitted.",
