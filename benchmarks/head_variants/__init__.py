@@ -1,0 +1,1 @@
+"""Variants of heads on the features of a frozen backbone; run by feature_heads.py."""
