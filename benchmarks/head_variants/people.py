@@ -1,8 +1,8 @@
 """More from a person: heads on means of features over a person's photos, by mask state, and attention.
 
 n training photos, m validation photos, U people or groups, S mask states, D features, C classes. Training photos are
-grouped by the names of their people, validation photos by look. The tasks that are the same on all photos of a person
-are predicted for the group; the other, mask, is the base's.
+grouped by the names of their people, validation photos by similarity. The tasks that are the same on all photos of a
+person are predicted for the group; the other, mask, is the base's.
 """
 
 from __future__ import annotations

@@ -29,7 +29,7 @@ class Photos:
     """All labelled photos, N, and the M to predict.
 
     features  {name: (N, D)} raw; to_predict: (M, D), of `last`.
-    labels    {task: (N,)}; age_N: years; person_N, look_N: people by name, and groups found by look alone, 0 and up.
+    labels    {task: (N,)}; age_N: years; person_N, look_N: people by name, groups by similarity, 0 and up.
     """
 
     space: LabelSpace
@@ -60,7 +60,7 @@ class Split:
     """One fold. All but the attributes that are called `new_` are of the training photos.
 
     part_n   the inner fold of each: the other outer folds. A person is in one of them.
-    group_m  groups of the validation photos, by look.
+    group_m  groups of the validation photos, by similarity.
     """
 
     space: LabelSpace

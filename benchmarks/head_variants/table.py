@@ -24,7 +24,7 @@ class Variant:
 
     make     returns log probabilities (m, C) of the validation photos, by task.
     family   heading in the table; what: one line for it.
-    modes    alone: every photo by itself. grouped: with the other photos of its group, by look.
+    modes    alone: every photo by itself. grouped: with the other photos of its group, by similarity.
     itself   `make` returns what is predicted for the group; False: rows are averaged as maskcls averages them.
     trust    correct the odds for class shares that EM finds in the fold, with this trust; None: do not.
     own      make the rule `expected` from the rows to be labelled.
