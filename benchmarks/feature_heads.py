@@ -36,7 +36,7 @@ from maskcls.data.rows import manifest as tables
 from maskcls.labels import Floats, Ints
 from maskcls.rundir import RunDir
 from maskcls.training.experiment import Experiment
-from maskcls.training.heads.fold_heads import one_thread_of_blas
+from maskcls.training.heads.blas_threads import one_thread_of_blas
 from maskcls.training.stored_experiment import open_experiment
 
 
