@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -46,12 +47,14 @@ IN_A_FOLD = {
 
 
 @pytest.fixture(scope="module")
-def moments(drawn: Path, tmp_path_factory: pytest.TempPathFactory) -> Moments:
+def moments(drawn: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Moments]:
     """The uninterrupted run, with a copy after each of its commits."""
     made = Moments(tmp_path_factory.mktemp("moments"))
     with pytest.MonkeyPatch.context() as patch:
         made.record(drawn, patch, *WORDS, "train.refit=true")
-    return made
+    before = hashes(made.run)
+    yield made
+    assert hashes(made.run) == before, "a test has written into the run that all read"
 
 
 @pytest.fixture(scope="module")
@@ -219,15 +222,15 @@ def test_further_folds_are_added(drawn: Path, whole: Path, tmp_path: Path) -> No
 
 
 def test_what_follows_a_training_works(drawn: Path, whole: Path, tmp_path: Path) -> None:
-    out = tmp_path / "out.csv"
-    assert run_app(["predict", str(whole), "--data", str(drawn), "-o", str(out)]) == 0
-    assert len(out.read_text().splitlines()) > 20
-    run = tmp_path / "run"
+    out, run, other = tmp_path / "out.csv", tmp_path / "run", tmp_path / "other"
     shutil.copytree(whole, run)
+    shutil.copytree(whole, other)
+    assert run_app(["predict", str(run), "--data", str(drawn), "-o", str(out)]) == 0
+    assert len(out.read_text().splitlines()) > 20
     for verb in ("verify", "evaluate", "tta", "calibrate"):
         assert run_app([verb, str(run)]) == 0, verb
     assert run_app(["runs", "list", str(tmp_path)]) == 0
-    both = ["ensemble", str(run), str(whole), "--data", str(drawn), "-o", str(tmp_path / "both.csv")]
+    both = ["ensemble", str(run), str(other), "--data", str(drawn), "-o", str(tmp_path / "both.csv")]
     assert run_app(both) == 0
 
 
