@@ -179,7 +179,6 @@ def test_verify_compares_the_files_of_all_repeats(
     assert code == Exit.OK
     assert found.keys() == {*tiny.hashes(folder), "../choices.json"}
     assert {name for name, verdict in found.items() if verdict == "skipped"} == {
-        "repeats.yaml",
         "repeat0/.lock",
         "repeat1/.lock",
     }
@@ -190,9 +189,24 @@ def test_verify_compares_the_files_of_all_repeats(
         code, changed = verdicts()
         assert (code, changed[name]) == (Exit.RESULT, "FAILED")
         (folder / name).write_bytes(whole)
+    (folder / "oof.npz").rename(tmp_path / "oof.npz")
+    shutil.copy(folder / "repeat0" / "oof.npz", folder)  # of one repeat
+    assert verdicts()[1]["repeats.json"] == "FAILED"
+    (tmp_path / "oof.npz").replace(folder / "oof.npz")
+    for name, other in (("repeat0", "x"), ("repeat1", "repeat0"), ("x", "repeat1")):
+        (folder / name).rename(folder / other)
+    code, found = verdicts()
+    assert (code, found["repeats.yaml"], found["repeats.json"]) == (Exit.RESULT, "FAILED", "FAILED")
+    for name, other in (("repeat0", "x"), ("repeat1", "repeat0"), ("x", "repeat1")):
+        (folder / name).rename(folder / other)
+    settings = (folder / "repeats.yaml").read_text()
+    (folder / "repeats.yaml").write_text("folds: {repeats: 2}\n")
+    assert verdicts()[1]["repeats.yaml"] == "FAILED"
+    (folder / "repeats.yaml").write_text(settings)
+    shutil.rmtree(folder / "repeat1")
+    assert verdicts()[1]["repeats.json"] == "FAILED"  # it holds the score of that repeat
     (folder / "stray.txt").write_text("x")
     (folder / "repeats.json").unlink()
-    shutil.rmtree(folder / "repeat1")
     code, found = verdicts()
     assert code == Exit.OK
     assert {name for name, verdict in found.items() if verdict == "warning"} == {

@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import suppress
 
-from maskcls import config, files
-from maskcls.errors import MaskclsError
+import numpy as np
+
+from maskcls import config, files, typedjson
+from maskcls.errors import MaskclsError, ResultError
 from maskcls.results.predictions import Predictions
 from maskcls.results.submissions.checks import Check
 from maskcls.rundir import RepeatsDir, RunDir
 from maskcls.runs.integrity.file_check import read_check
 from maskcls.runs.integrity.runs_below import checks_with_runs
-from maskcls.runs.repeats.repeat_runs import repeat_runs
+from maskcls.runs.repeats.repeat_runs import repeat_config, repeat_runs
+from maskcls.runs.repeats.repeat_scores import RepeatedScores, averaged_repeats
 
-NO_DIGEST = "not compared: the settings are those of every repeat, which are compared"
+CLOSE = 1e-6  # of two scores of the same rows, computed on different machines
 
 
 def repeats_checks(folder: RepeatsDir) -> list[Check]:
@@ -34,16 +38,45 @@ def repeats_there(folder: RepeatsDir) -> list[RunDir]:
 
 
 def _own_checks(folder: RepeatsDir) -> Iterator[Check]:
-    whole = read_check(folder.config.name, lambda: config.of_run(folder.config), digested=True)
-    yield whole if whole.faults else Check(folder.config.name, "skipped", NO_DIGEST)
+    yield read_check(folder.config.name, lambda: _compare_settings(folder), digested=True)
     if folder.scores.exists():
-        yield read_check(
-            folder.scores.name,
-            lambda: files.without_digest(files.read_json(folder.scores), folder.scores, required=True),
-            digested=True,
-        )
+        yield read_check(folder.scores.name, lambda: _compare_scores(folder), digested=True)
     else:
         fix = f"the repeats are not averaged yet: maskcls resume {folder.path}"
         yield Check(folder.scores.name, "warning", "not there", (fix,))
     if folder.scores.exists() or folder.oof.exists():
         yield read_check(folder.oof.name, lambda: Predictions.load(folder.oof), digested=True)
+
+
+def _compare_settings(folder: RepeatsDir) -> None:
+    """Raise what keeps the settings from being read; ResultError where a repeat has other folds or another seed."""
+    cfg = config.of_run(folder.config)
+    for number, run in enumerate(repeats_there(folder)):
+        found, wanted = None, repeat_config(cfg, number)
+        with suppress(MaskclsError):  # not begun, or the check of this repeat says what is wrong
+            found = config.of_run(run.config)
+        if found is not None and (found.folds, found.seed) != (wanted.folds, wanted.seed):
+            raise ResultError(f"{run.path.name} has other folds or another seed", where=str(folder.config))
+
+
+def _compare_scores(folder: RepeatsDir) -> None:
+    """Raise ResultError where the scores and the mean are not those of the repeats, or where one of these is gone."""
+    data = files.without_digest(files.read_json(folder.scores), folder.scores, required=True)
+    stored, runs = typedjson.parse(data, RepeatedScores, folder.scores), repeats_there(folder)
+    if gone := [run.path.name for run in runs if not run.summary.is_file()]:
+        raise ResultError(f"it holds the scores of repeats that are gone: {', '.join(gone)}", where=str(folder.scores))
+    try:
+        mean, scores = averaged_repeats(runs, folds=stored.folds, networks=stored.networks)
+        oof = Predictions.load(folder.oof)
+    except MaskclsError:
+        return  # the checks of these files say what is wrong
+    same = oof.ids.tolist() == mean.ids.tolist() and np.allclose(oof.prob, mean.prob, atol=1e-6)
+    if not same or not _close(stored.each, scores.each):
+        raise ResultError("it and oof.npz are not the mean of these repeats", where=str(folder.scores))
+
+
+def _close(one: dict[str, float | None], other: dict[str, float | None]) -> bool:
+    numbers = [{name: -1.0 if value is None else value for name, value in found.items()} for found in (one, other)]
+    return numbers[0].keys() == numbers[1].keys() and all(
+        abs(value - numbers[1][name]) < CLOSE for name, value in numbers[0].items()
+    )

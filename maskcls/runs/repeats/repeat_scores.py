@@ -51,6 +51,17 @@ class RepeatedScores(JsonFile):
 def score_repeats(folder: RepeatsDir, runs: Sequence[RunDir], *, folds: int, networks: int) -> RepeatedScores:
     """Average the runs' out-of-fold rows, save them and their score in the folder, and return the score.
 
+    Raises what `averaged_repeats` does.
+    """
+    mean, scores = averaged_repeats(runs, folds=folds, networks=networks)
+    mean.save(folder.oof)
+    files.commit_json(folder.scores, files.with_digest(scores.to_json()))
+    return scores
+
+
+def averaged_repeats(runs: Sequence[RunDir], *, folds: int, networks: int) -> tuple[Predictions, RepeatedScores]:
+    """Return the mean of the runs' out-of-fold rows, and its score.
+
     Raises ResultError as `read_out_of_fold`, and when the runs have other rows or labels.
     """
     found = [read_out_of_fold(run) for run in runs]
@@ -80,9 +91,7 @@ def score_repeats(folder: RepeatsDir, runs: Sequence[RunDir], *, folds: int, net
         folds=folds,
         networks=networks,
     )
-    mean.save(folder.oof)
-    files.commit_json(folder.scores, files.with_digest(scores.to_json()))
-    return scores
+    return mean, scores
 
 
 def _macro_f1(labelled: LabelledPredictions) -> float | None:
