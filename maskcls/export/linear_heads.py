@@ -31,7 +31,7 @@ def linear_layer(layer: nn.Module) -> tuple[Tensor, Tensor]:
         case _:
             raise UsageError(
                 "this head cannot be written as a linear layer",
-                got=type(layer).__name__,
+                got="a head with a hidden layer (heads.kind=mlp)",
                 fix="export with --to onnx or --to torch-export, which hold the whole network",
             )
 

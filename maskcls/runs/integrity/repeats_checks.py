@@ -17,6 +17,7 @@ from maskcls.runs.integrity.runs_below import checks_with_runs
 from maskcls.runs.repeats.repeat_runs import repeat_config, repeat_runs
 from maskcls.runs.repeats.repeat_scores import RepeatedScores, averaged_repeats
 
+RESTORE = "restore the folder from a copy"
 CLOSE = 1e-6  # of two scores of the same rows, computed on different machines
 
 
@@ -56,7 +57,8 @@ def _compare_settings(folder: RepeatsDir) -> None:
         with suppress(MaskclsError):  # not begun, or the check of this repeat says what is wrong
             found = config.of_run(run.config)
         if found is not None and (found.folds, found.seed) != (wanted.folds, wanted.seed):
-            raise ResultError(f"{run.path.name} has other folds or another seed", where=str(folder.config))
+            what = f"{run.path.name} has other folds or another seed"
+            raise ResultError(what, where=str(folder.config), fix=RESTORE)
 
 
 def _compare_scores(folder: RepeatsDir) -> None:
@@ -64,7 +66,8 @@ def _compare_scores(folder: RepeatsDir) -> None:
     data = files.without_digest(files.read_json(folder.scores), folder.scores, required=True)
     stored, runs = typedjson.parse(data, RepeatedScores, folder.scores), repeats_there(folder)
     if gone := [run.path.name for run in runs if not run.summary.is_file()]:
-        raise ResultError(f"it holds the scores of repeats that are gone: {', '.join(gone)}", where=str(folder.scores))
+        what = f"it holds the scores of repeats that are gone: {', '.join(gone)}"
+        raise ResultError(what, where=str(folder.scores), fix=RESTORE)
     try:
         mean, scores = averaged_repeats(runs, folds=stored.folds, networks=stored.networks)
         oof = Predictions.load(folder.oof)
@@ -72,7 +75,7 @@ def _compare_scores(folder: RepeatsDir) -> None:
         return  # the checks of these files say what is wrong
     same = oof.ids.tolist() == mean.ids.tolist() and np.allclose(oof.prob, mean.prob, atol=1e-6)
     if not same or not _close(stored.each, scores.each):
-        raise ResultError("it and oof.npz are not the mean of these repeats", where=str(folder.scores))
+        raise ResultError("it and oof.npz are not the mean of these repeats", where=str(folder.scores), fix=RESTORE)
 
 
 def _close(one: dict[str, float | None], other: dict[str, float | None]) -> bool:

@@ -69,7 +69,7 @@ def refuse_other_heads(member: Member) -> None:
             "the heads of this run cannot be fitted again",
             got="model.heads=separate, a network per task" if member.task else None,
             expected="model.heads=multi or joint with age.head=bands and a cross-entropy: one softmax over the "
-            "classes, linear in the features",
+            "classes, linear in the features (heads.kind is not mlp)",
             offenders=other,
             fix="use a run with such heads",
         )
