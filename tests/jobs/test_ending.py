@@ -107,10 +107,10 @@ def test_the_command_that_watches_is_waited_for_but_not_for_ever() -> None:
     assert len(waits) == 3
 
 
-def test_the_engine_is_asked_when_nobody_watches_any_more(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_ray_is_asked_when_nobody_watches_any_more(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Its cluster may end with the command that watches. Jobs that ended with it count as ended."""
     run = RunDir(tmp_path / "run")
-    queued(run.jobs, "fold0", "fold1", "fold2")
+    queued(run.jobs, "fold0", "fold1", "fold2", engine="ray")
     write_result(run.jobs.job("fold1"), 1)
     locked, unlocked = threading.Event(), threading.Event()
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from maskcls import config
 from maskcls.errors import MaskclsError, ResultError
 from maskcls.jobs.ending import are_to_end, ask_to_end, end_jobs, until_unwatched
-from maskcls.jobs.engines.engine_words import parse_engine
+from maskcls.jobs.engines.engine_words import RayWords, parse_engine
 from maskcls.jobs.engines.opening import open_engine
 from maskcls.jobs.job_folders import folder_of_jobs
 from maskcls.jobs.job_states import stages_of
@@ -41,10 +41,11 @@ def run_jobs(path: Path, *, cancel: bool = False) -> JobList:
         if not path.is_file() and not is_repeated(RunDir(path)) and not is_staged(RunDir(path)):
             checked_run(path)
         return JobList(path, None, None, (), 0 if cancel else None, ended=False, again="")
-    watched = _unended(jobs, queue) if cancel and _watcher(jobs) else set[str]()
-    if cancel:
+    words, watched, cancelled = parse_engine(queue.engine), set[str](), None
+    if cancel and isinstance(words, RayWords) and _watcher(jobs) is not None:
+        watched = _unended(jobs, queue)  # jobs that end with the command count, too
         until_unwatched(lambda: _watcher(jobs) is not None)
-    engine, cancelled = open_engine(parse_engine(queue.engine), jobs), None
+    engine = open_engine(words, jobs)
     if cancel:
         ended = {job.name for job in end_jobs(jobs, queue, engine)}
         queue = read_queue(jobs) or queue  # its command may have submitted one more just before it ended
