@@ -18,7 +18,7 @@ from maskcls.runs.repeats.repeat_runs import repeat_config, repeat_runs
 from maskcls.runs.repeats.repeat_scores import RepeatedScores, averaged_repeats
 
 RESTORE = "restore the folder from a copy"
-CLOSE = 1e-6  # of two scores of the same rows, computed on different machines
+CLOSE = 1e-6  # of scores and probabilities of the same rows, computed on different machines
 
 
 def repeats_checks(folder: RepeatsDir) -> list[Check]:
@@ -73,13 +73,14 @@ def _compare_scores(folder: RepeatsDir) -> None:
         oof = Predictions.load(folder.oof)
     except MaskclsError:
         return  # the checks of these files say what is wrong
-    same = oof.ids.tolist() == mean.ids.tolist() and np.allclose(oof.prob, mean.prob, atol=1e-6)
+    same = oof.ids.tolist() == mean.ids.tolist() and oof.prob.shape == mean.prob.shape
+    same = same and np.allclose(oof.prob, mean.prob, rtol=0, atol=CLOSE)
     if not same or not _close(stored.each, scores.each):
         raise ResultError("it and oof.npz are not the mean of these repeats", where=str(folder.scores), fix=RESTORE)
 
 
 def _close(one: dict[str, float | None], other: dict[str, float | None]) -> bool:
-    numbers = [{name: -1.0 if value is None else value for name, value in found.items()} for found in (one, other)]
-    return numbers[0].keys() == numbers[1].keys() and all(
-        abs(value - numbers[1][name]) < CLOSE for name, value in numbers[0].items()
-    )
+    if one.keys() != other.keys():
+        return False
+    pairs = np.array([[one[name], other[name]] for name in one], dtype=np.float64)  # None becomes NaN
+    return np.allclose(pairs[:, 0], pairs[:, 1], rtol=0, atol=CLOSE, equal_nan=True)

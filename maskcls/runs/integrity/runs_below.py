@@ -14,21 +14,20 @@ from maskcls.runs.integrity.run_checks import FOR_PEOPLE, run_checks
 
 
 def checks_with_runs(
-    folder: Path, own: Iterable[Check], runs: Sequence[RunDir], *, called: str, undone: str, unread: Sequence[str] = ()
+    folder: Path, own: Iterable[Check], runs: Sequence[RunDir], *, called: str, undone: str
 ) -> list[Check]:
     """Check every file below a folder of runs; returns one check per file, named by its path there.
 
     own     the checks of the folder's own files. called: what each run is, such as "stage".
     undone  what holds for a run that is not finished, and what to do. Such a run is checked as far as it is there; a
             warning says so. A run whose env.json is damaged fails with this one check.
-    unread  names of files or folders that no command compares.
 
     The register of choices is that of all runs, so each of them names it; it is one check.
     """
     checks = list(own)
     for run in runs:
         checks += _run_checks(folder, run, called, undone)
-    checks += _other_files(folder, runs, {*unread, *(run.choices_lock.name for run in runs)})
+    checks += _other_files(folder, runs)
     return list({check.name: check for check in reversed(checks)}.values())[::-1]  # the first one of each name
 
 
@@ -50,13 +49,14 @@ def _run_checks(folder: Path, run: RunDir, called: str, undone: str) -> Iterator
         yield replace(check, name=os.path.relpath(run.path / check.name, folder))
 
 
-def _other_files(folder: Path, runs: Sequence[RunDir], unread: set[str]) -> Iterator[Check]:
+def _other_files(folder: Path, runs: Sequence[RunDir]) -> Iterator[Check]:
+    locks = {run.choices_lock.name for run in runs}
     paths = sorted(Path(parent) / name for parent, _, names in os.walk(folder) for name in names)
     for path in paths:
         if any(path.is_relative_to(run.path) for run in runs):
             continue
-        place = path.relative_to(folder)
-        if place.parts[0] in unread:
-            yield Check(place.as_posix(), "skipped", FOR_PEOPLE)
+        place = path.relative_to(folder).as_posix()
+        if place in locks:
+            yield Check(place, "skipped", FOR_PEOPLE)
         else:
-            yield Check(place.as_posix(), "warning", "unknown", ("no file of this training has this name",))
+            yield Check(place, "warning", "unknown", ("no file of this training has this name",))
