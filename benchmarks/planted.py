@@ -1,19 +1,18 @@
 """Whether `maskcls synth judge` accepts a good generator and refuses a collapsed one, both planted.
 
-Planted   A share of the people of the rarest class is taken out of the data set; they validate nowhere.
-          good: their photos are the samples, as a perfect generator would make them.
+Planted   In each fold, a share of the people of the rarest class is taken out of the training people. They are
+          validated in their own fold, so all people of the class are scored.
+          good: their photos are the fold's samples, as a perfect generator would make them.
           collapsed: one of these photos, repeated as often with noise of 3 grey levels, as a collapsed one would.
-          Both have the weight synth.weight.
+          Both have the weight synth.weight. All arms train on those who are left.
 Compared  Each with nothing, oversampling and CutMix with rare partners, as `synth judge --fit heads` does: heads on the
-          features of starting weights, out-of-fold rows, four seeds. Every repetition holds out other people, and has
-          other folds. Each table has a verdict of its own.
+          features of starting weights, out-of-fold rows, four seeds. Every repetition has other folds and takes out
+          other people. Each table has a verdict of its own.
 Counted   In how many repetitions the verdict is "use". Expected: good in all, collapsed in none.
 Run       python benchmarks/planted.py [DATA] --config multi --out planted.jsonl model.weights=FILE
           Without DATA, faces are drawn. Given again, finished repetitions of the file are kept.
-Read      The share decides how large the true gain is: the fewer people are left, the more their photos help, but the
-          fewer people of the class are scored. folds.k=2 trains on half of those who are left, but scores all of them.
-          synth.weight below 1 keeps the share of the class in training near that of the photos scored, as a quota does:
-          the photos of a perfect generator do harm where they are many times those of the class.
+Read      The share decides how large the true gain is: the fewer people are left to train on, the more the photos of
+          the others help.
 """
 
 from __future__ import annotations
@@ -55,6 +54,7 @@ from maskcls.synth.loop.synth_rows import of_classes
 from maskcls.training.experiment import Experiment, read_experiment
 
 GOOD, COLLAPSED = "good", "collapsed"
+PLAIN = (NOTHING, OVERSAMPLE, MIX)
 SHARE, REPETITIONS, SEEDS = 0.75, 10, (0, 1, 2, 3)
 NOISE = 3.0  # grey levels of 255
 DRAWN_PEOPLE = 600
@@ -67,14 +67,15 @@ def arguments_of(argv: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--config", action="append", type=Path, default=[], metavar="FILE")
     parser.add_argument("--share", type=float, default=SHARE, help="share of the rare people who become samples")
     parser.add_argument("--repetitions", type=int, default=REPETITIONS)
+    parser.add_argument("--first", type=int, default=0, metavar="SEED", help="seed of the first repetition")
     parser.add_argument("--out", type=Path, default=Path("planted.jsonl"), metavar="FILE", help="a line per repetition")
     return parser.parse_intermixed_args(argv)
 
 
-def held_out(people_N: Ints, rare_N: Bools, share: float, seed: int) -> Bools:
+def held_out(people_N: Ints, rare_N: Bools, share: float, seed: Sequence[int]) -> Bools:
     """Return the photos (N,) of the rare people who are taken out: this share of them, others with another seed."""
     rare = np.unique(people_N[rare_N])
-    chosen = np.random.default_rng((11, seed)).choice(rare, max(1, round(share * len(rare))), replace=False)
+    chosen = np.random.default_rng((11, *seed)).choice(rare, max(1, round(share * len(rare))), replace=False)
     return np.isin(people_N, chosen)
 
 
@@ -84,50 +85,78 @@ def constant(feature_MD: Floats, labels: Mapping[str, Ints], weight: float) -> A
     return lambda k, train_N: AddedRows(feature_MD, labels, weight_M)
 
 
-def without(experiment: Experiment, out_N: Bools, seed: int) -> Experiment:
-    """Return the experiment without these photos, with folds of its own."""
-    frame, how = experiment.manifest[~out_N].reset_index(drop=True), experiment.cfg.folds
+def with_folds(experiment: Experiment, seed: int) -> Experiment:
+    """Return the experiment with other folds of the same people."""
+    frame, how = experiment.manifest, experiment.cfg.folds
     folds = folding.build(frame, experiment.cfg.space, k=how.k, holdout=how.holdout, seed=seed, stratify=how.stratify)
+    return replace(experiment, folds=folds)
+
+
+def without(experiment: Experiment, out_N: Bools) -> Experiment:
+    """Return the experiment without these photos; all others keep their folds."""
+    frame, folds = (table[~out_N].reset_index(drop=True) for table in (experiment.manifest, experiment.folds))
     return replace(experiment, manifest=frame, folds=folds)
 
 
-def collapsed(experiment: Experiment, row: int, count: int, extractor: Extractor, seed: int) -> Floats:
+def collapsed(experiment: Experiment, row: int, count: int, extractor: Extractor, seed: Sequence[int]) -> Floats:
     """Return the features (count, D) of one photo with noise."""
     path = Path(experiment.photo_root) / experiment.photo_paths[row]
     view_HWC = eval_view(read_image(path, at_least=extractor.spec.decode_size), extractor.spec)
-    noise = np.random.default_rng((12, seed)).normal(0, NOISE, (count, *view_HWC.shape))
+    noise = np.random.default_rng((12, *seed)).normal(0, NOISE, (count, *view_HWC.shape))
     images = np.clip(np.rint(view_HWC + noise), 0, 255).astype(np.uint8)
     return image_features(extractor, images, Reporter(quiet=True))
 
 
-def repetition(
-    experiment: Experiment, features: RowFeatures, extractor: Extractor, *, share: float, seed: int
-) -> dict[str, TableVerdict]:
-    """Return the verdicts on both planted generators."""
-    cfg, space, rare = experiment.cfg, experiment.cfg.space, rare_classes(experiment)
-    out_N = held_out(experiment.people, of_classes(experiment.labels, rare, space), share, seed)
-    left, pool = without(experiment, out_N, seed), np.flatnonzero(out_N)
-    rows = RowFeatures(
-        features.feature_ND[~out_N], left.labels, left.people, left.fold.astype(np.int64), features.weight_N[~out_N]
-    )
-    one = int(np.random.default_rng((13, seed)).choice(pool))
+def fold_arms(
+    experiment: Experiment, feature_ND: Floats, out_N: Bools, extractor: Extractor, seed: Sequence[int]
+) -> dict[str, Adding]:
+    """Return the arms of one fold, in which the people of these photos are taken out of the training people."""
+    cfg, pool = experiment.cfg, np.flatnonzero(out_N)
+    left = without(experiment, out_N)
+    one = int(np.random.default_rng((13, *seed)).choice(pool))
     own = {name: label_N[pool] for name, label_N in experiment.labels.items()}
     same = {name: np.repeat(label_N[one], len(pool)) for name, label_N in experiment.labels.items()}
-    (mix,) = (arm for arm in build_arms(cfg, [], rare) if arm.name == MIX)
-    arms = {
+    (mix,) = (arm for arm in build_arms(cfg, [], rare_classes(experiment)) if arm.name == MIX)
+    return {
         NOTHING: nothing_added,
-        OVERSAMPLE: oversampling(rows, space),
+        OVERSAMPLE: oversampling(rows_of(left, feature_ND[~out_N]), cfg.space),
         MIX: mixing_arm(left, mix.cfg, extractor, Reporter(quiet=True)),
-        GOOD: constant(features.feature_ND[pool], own, cfg.synth.weight),
+        GOOD: constant(feature_ND[pool], own, cfg.synth.weight),
         COLLAPSED: constant(collapsed(experiment, one, len(pool), extractor, seed), same, cfg.synth.weight),
     }
-    labels = heads_out_of_fold(rows, space, arms, seeds=SEEDS)
-    truth_N, found = space.encode(rows.labels), {}
-    for name, other in ((GOOD, COLLAPSED), (COLLAPSED, GOOD)):
-        compared = {arm: one for arm, one in labels.items() if arm != other}
-        verdict = arms_verdict(truth_N, compared, [name], rows.person_N, rare_joint(space, rare))
-        (found[name],) = verdict.tables
-    return found
+
+
+def rows_of(experiment: Experiment, feature_ND: Floats) -> RowFeatures:
+    """Return the photos of an experiment with their features."""
+    weight_N = experiment.rows(experiment.kinds[0], 0).weight
+    return RowFeatures(feature_ND, experiment.labels, experiment.people, experiment.fold.astype(np.int64), weight_N)
+
+
+def repetition(
+    experiment: Experiment, feature_ND: Floats, extractor: Extractor, *, share: float, seed: int
+) -> dict[str, TableVerdict]:
+    """Return the verdicts on both planted generators."""
+    space, rare = experiment.cfg.space, rare_classes(experiment)
+    experiment = with_folds(experiment, seed)
+    rare_N = of_classes(experiment.labels, rare, space)
+    labels = {name: [np.zeros(len(rare_N), np.int64) for _ in SEEDS] for name in (*PLAIN, GOOD, COLLAPSED)}
+    for k in np.unique(experiment.fold[experiment.fold >= 0]).tolist():
+        valid_N = experiment.fold == k
+        out_N = held_out(experiment.people, rare_N & ~valid_N, share, (seed, k))
+        arms = fold_arms(experiment, feature_ND, out_N, extractor, (seed, k))
+        rows = rows_of(without(experiment, out_N), feature_ND[~out_N])
+        found = heads_out_of_fold(rows, space, arms, seeds=SEEDS, folds=[k])
+        for name, by_seed in found.items():
+            for place, label_n in enumerate(by_seed):
+                labels[name][place][valid_N] = label_n[rows.fold_N == k]
+    truth_N, scored_N = space.encode(experiment.labels), experiment.fold >= 0
+    verdicts = {}
+    for name in (GOOD, COLLAPSED):
+        compared = {arm: [one[scored_N] for one in labels[arm]] for arm in (*PLAIN, name)}
+        people_N = experiment.people[scored_N]
+        verdict = arms_verdict(truth_N[scored_N], compared, [name], people_N, rare_joint(space, rare))
+        (verdicts[name],) = verdict.tables
+    return verdicts
 
 
 def line_of(seed: int, share: float, found: Mapping[str, TableVerdict], seconds: float) -> dict[str, Any]:
@@ -163,14 +192,14 @@ def main(argv: Sequence[str] | None = None) -> int:
             make_faces(root, people=DRAWN_PEOPLE, seed=0, eval_people=1)
         experiment = read_experiment(cfg, root, RunDir(Path("never-written")))
         extractor = open_extractor(experiment, experiment.kinds[0], 0, run=None)
-        features = read_features(experiment, extractor, Reporter())
+        feature_ND = read_features(experiment, extractor, Reporter()).feature_ND
         lines = [json.loads(line) for line in a.out.read_text().splitlines()] if a.out.exists() else []
         lines = [line for line in lines if line["share"] == a.share]
-        for seed in range(a.repetitions):
+        for seed in range(a.first, a.first + a.repetitions):
             if any(line["seed"] == seed for line in lines):
                 continue
             started = time.monotonic()
-            found = repetition(experiment, features, extractor, share=a.share, seed=seed)
+            found = repetition(experiment, feature_ND, extractor, share=a.share, seed=seed)
             lines.append(line_of(seed, a.share, found, time.monotonic() - started))
             with a.out.open("a") as file:
                 file.write(json.dumps(lines[-1]) + "\n")

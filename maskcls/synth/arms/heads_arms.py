@@ -63,14 +63,21 @@ class Adding(Protocol):
 
 
 def heads_out_of_fold(
-    rows: RowFeatures, space: LabelSpace, arms: Mapping[str, Adding], *, seeds: Sequence[int], most: int = COMPONENTS
+    rows: RowFeatures,
+    space: LabelSpace,
+    arms: Mapping[str, Adding],
+    *,
+    seeds: Sequence[int],
+    most: int = COMPONENTS,
+    folds: Sequence[int] | None = None,
 ) -> dict[str, list[Ints]]:
     """Return the out-of-fold joint labels (N,) of every arm with every seed; nothing depends on the order of arms.
 
-    most  principal components at most.
+    most   principal components at most.
+    folds  whose rows get labels, others have 0; None: all.
     """
     found = {name: [np.zeros(len(rows.fold_N), dtype=np.int64) for _ in seeds] for name in arms}
-    for k in np.unique(rows.fold_N[rows.fold_N >= 0]).tolist():
+    for k in np.unique(rows.fold_N[rows.fold_N >= 0]).tolist() if folds is None else folds:
         valid_N = rows.fold_N == k
         train_N = ~valid_N
         mean_D, axes_DQ = components(rows.feature_ND[train_N], most)

@@ -67,6 +67,21 @@ def test_an_arm_without_rows_is_a_fit_per_fold_with_the_weights_of_people() -> N
         assert (head_probabilities(heads, reduced[~train], SPACE).argmax(axis=1) == found[~train]).all()
 
 
+def test_named_folds_alone_are_fitted_and_have_the_labels_of_all_folds() -> None:
+    rows = people_rows(1)
+    seen: list[int] = []
+
+    def adding(k: int, train_N: Bools) -> None:
+        seen.append(k)
+
+    whole, one = (heads_out_of_fold(rows, SPACE, {"a": adding}, seeds=[0], folds=of)["a"][0] for of in (None, [1]))
+    assert seen == [0, 1, 1]
+    own = rows.fold_N == 1
+    assert (one[own] == whole[own]).all()
+    assert one[own].any()
+    assert (one[~own] == 0).all()
+
+
 def test_what_a_fold_validates_does_not_reach_its_heads() -> None:
     rows = people_rows(1)
     changed = rows.feature_ND.copy()
