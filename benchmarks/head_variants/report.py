@@ -41,7 +41,7 @@ def report(found: Sequence[Compared], heading: Sequence[str], *, tried: int, div
         " 95 %. The intervals cover the choice of people, not that of folds.",
         "- All that is fitted or chosen (strengths, weights, widths) is so within the training people of a fold,"
         " with the other folds as inner folds. Fixed beforehand: thresholds of doubtful labels and of pseudo labels,"
-        " the constants of the losses, the number of components.",
+        " the shares of co-teaching, the constants of the losses, the number of components.",
         "- s: seconds of processor time for five folds, without what earlier rows have already fitted.",
     ]
     parts = ["\n".join(said)]

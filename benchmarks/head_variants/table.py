@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Literal
 
-from head_variants import ages, label_faults, people, several, unlabelled
+from head_variants import ages, coteaching, label_faults, people, several, unlabelled
 from head_variants.split import Split
 from maskcls.nn.fitting.fitted_head import Wide
 from maskcls.results.decisions.shifted_labels import TRUST
@@ -173,7 +173,21 @@ def _together() -> list[Variant]:
     ]
 
 
+def _co_taught() -> list[Variant]:
+    family = "Added after all of the others were seen"
+    return [
+        Variant(
+            f"coteaching_{'classes_' * by_class}{share}",
+            family,
+            f"logistic, two heads keep {100 * share:g} % of the rows{' of each class' * by_class} for each other",
+            partial(coteaching.co_taught, share=share, by_class=by_class),
+        )
+        for by_class in (False, True)
+        for share in (0.95, 0.9)
+    ]
+
+
 def variants() -> list[Variant]:
     """Return the base and all variants."""
     first = Variant(BASE, "Base", "the recipe", several.base)
-    return [first, *_person(), *_labels(), *_unlabelled(), *_several(), *_together()]
+    return [first, *_person(), *_labels(), *_unlabelled(), *_several(), *_together(), *_co_taught()]

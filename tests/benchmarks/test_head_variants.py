@@ -19,6 +19,7 @@ from maskcls.labels import CONTEST
 
 NAMES = (
     "ages",
+    "coteaching",
     "label_faults",
     "people",
     "pools",
@@ -146,6 +147,57 @@ def test_values_of_losses(variants: SimpleNamespace) -> None:
     assert variants.label_faults.generalised(log_NC, label_N)[0][0] == pytest.approx((1 - 0.25**0.7) / 0.7)
     target = 0.95 * np.array([1, 0]) + 0.05 * np.array([0.25, 0.75])
     assert variants.label_faults.bootstrapping(log_NC, label_N)[0][0] == pytest.approx(-(target * log_NC[0]).sum())
+
+
+def test_co_teaching_heads_select_no_row_of_their_own_people(variants: SimpleNamespace) -> None:
+    person_n, calls = np.repeat(np.arange(44), 3), []
+    half_n = variants.coteaching.halves(person_n)
+    assert np.bincount(half_n).tolist() == [66, 66]
+    assert all(len(np.unique(half_n[person_n == person])) == 1 for person in range(44))
+
+    def loss_of(fitted_on: Any, rows: Any) -> Any:
+        assert not set(person_n[fitted_on]) & set(person_n[rows])
+        calls.append((len(fitted_on), len(rows)))
+        return rows.astype(np.float64)
+
+    kept = variants.coteaching.agreed(half_n, 0.7, np.zeros(132, np.int64), lambda rows: rows, loss_of)
+    assert calls == [(66, 66)] * 2 + [(60, 66)] * 2 + [(53, 66)] * 2  # at least 100, 90 and 80 %
+    own = [np.flatnonzero(half_n == side)[:47] for side in (0, 1)]  # at last 70 %
+    np.testing.assert_array_equal(kept, np.sort(np.concatenate(own)))
+
+
+@pytest.mark.parametrize("by_class", [False, True])
+def test_co_teaching_leaves_out_wrong_labels(by_class: bool, variants: SimpleNamespace) -> None:
+    rng = np.random.default_rng(5)
+    person_n, part_n = np.repeat(np.arange(120), 3), np.repeat(np.arange(120) % 3, 3)
+    feature_ND = rng.normal(size=(360, 6))
+    true_n = np.where(np.arange(360) % 2 == 0, 1, 0)
+    feature_ND[:, 0] += 6 * true_n - 3
+    wrong_n = np.isin(person_n, rng.permutation(120)[:12])  # all photos of a tenth of the people
+    rows, seen = _head_rows(variants, feature_ND, np.where(wrong_n, 1 - true_n, true_n), part_n), []
+    agreed = variants.coteaching.agreed
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(variants.coteaching, "agreed", lambda *given: seen.append(agreed(*given)) or seen[-1])
+        solve = variants.coteaching.taught_solver(
+            rows, 0.1, person_n=person_n, share=0.85, by_class=by_class, by_person=True
+        )
+        solve([0, 1, 2], 0.1)
+    assert not wrong_n[seen[0]].any()
+    assert len(seen[0]) >= 0.85 * 360
+
+
+def test_co_teaching_that_keeps_all_is_logistic_regression(variants: SimpleNamespace, photos: Any) -> None:
+    here = variants.split.split(photos, FOLD_N, 0)
+    logs = variants.coteaching.co_taught(here, 1.0)
+    for task in here.space.names:
+        plain, found = here.base(task, "logistic").new, logs[task]
+        step, own = plain[:, 1:] - plain[:, :1], found[:, 1:] - found[:, :1]  # the same but for a factor
+        np.testing.assert_allclose(own, step * (own * step).sum() / (step * step).sum(), atol=1e-3)
+
+
+def _head_rows(variants: SimpleNamespace, feature_ND: Any, label_n: Any, part_n: Any) -> Any:
+    weight_n = np.ones(len(label_n))
+    return variants.split.HeadRows(feature_ND, label_n, weight_n, weight_n, part_n, np.arange(len(label_n)), 2)
 
 
 def test_attention_looks_at_the_photo_that_says_it(variants: SimpleNamespace) -> None:
