@@ -46,9 +46,9 @@ class StageCost:
 
 
 def measures(rungs: Sequence[StageSettings], place: int) -> bool:
-    """Tell whether a stage has no forecast, as none before it is like it: the first, and the first that trains networks.
+    """Tell whether a stage has no forecast, as none before it is like it, and is taken in any case.
 
-    It is taken in any case.
+    They are the first one, and after fitted heads the first one that trains networks.
     """
     return place == 0 or (rungs[place - 1].fitted and not rungs[place].fitted)
 
