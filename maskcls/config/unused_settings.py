@@ -86,12 +86,13 @@ KINDS: Mapping[str, Mapping[str, Sequence[str]]] = {
 TRACKED = {"project": ("wandb", "mlflow"), "name": ("wandb", "mlflow"), "mlflow": ("mlflow",)}
 
 
-def unused_settings(cfg: Config, origins: Mapping[str, SettingOrigin]) -> list[str]:
+def unused_settings(cfg: Config, origins: Mapping[str, SettingOrigin], *, fitting: bool = False) -> list[str]:
     """Return a line for every setting somebody wrote that has no effect, such as `mix.alpha has no effect: …`.
 
     origins  what `load` returns beside the configuration. Only values that a person wrote are reported, and none that a
              higher layer switched off: who writes mix.kind=none on the command line knows that mix.alpha in the file
              is not used.
+    fitting  whether heads are fitted too, in a stage of its own.
     """
     plain = {task: flatten(member.model_dump(mode="json")) for task, member in members(cfg).items()}
     found = []
@@ -100,7 +101,7 @@ def unused_settings(cfg: Config, origins: Mapping[str, SettingOrigin]) -> list[s
             continue
         *place, rest = key.split(".", 2)[1:] if key.startswith("separate.") else (key,)
         readers = [plain[place[0]]] if place else list(plain.values())
-        deciding = [next(_deciding(rest, settings), None) for settings in readers]
+        deciding = [next(_deciding(rest, settings, fitting=fitting), None) for settings in readers]
         first = deciding[0]
         if first is None or not all(deciding):  # a network uses it
             continue
@@ -124,17 +125,17 @@ def switched_off(cfg: Config, keys: Iterable[str]) -> dict[str, str]:
     return found
 
 
-def unused_in_training(cfg: Config, origins: Mapping[str, SettingOrigin]) -> list[str]:
+def unused_in_training(cfg: Config, origins: Mapping[str, SettingOrigin], *, fitting: bool = False) -> list[str]:
     """Return the lines of `unused_settings`, and one for each setting of generators on the command line.
 
     A file may have them for `maskcls synth`, so those of files are passed over.
     """
     of_generators = [key for key, origin in origins.items() if key.startswith("synth.") and origin == "command line"]
-    others = [line for line in unused_settings(cfg, origins) if not line.startswith("synth.")]
+    others = [line for line in unused_settings(cfg, origins, fitting=fitting) if not line.startswith("synth.")]
     return others + [f"{key} has no effect: a training takes samples from data.synth" for key in of_generators]
 
 
-def _deciding(key: str, settings: Mapping[str, Any]) -> Iterator[str]:
+def _deciding(key: str, settings: Mapping[str, Any], *, fitting: bool = False) -> Iterator[str]:
     """Yield the settings whose values switch this one off."""
     section, _, name = key.partition(".")
     fitted = settings["model.train"] == "heads"
@@ -150,7 +151,7 @@ def _deciding(key: str, settings: Mapping[str, Any]) -> Iterator[str]:
         yield "track"
     if key == "folds.sealed_seed" and not settings["folds.sealed"]:
         yield "folds.sealed"
-    starting = section == "heads" and settings["train.start_heads"] == "fitted"
+    starting = section == "heads" and (fitting or settings["train.start_heads"] == "fitted")
     for decides, keys in KINDS.items():
         if key in keys and settings[decides] not in keys[key] and not (starting and decides == "model.train"):
             yield decides

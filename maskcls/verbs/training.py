@@ -76,7 +76,7 @@ def train(
     from maskcls.show.terminal.progress import LOADING, Reporter, main_process
 
     if main_process():
-        for line in unused_in_training(cfg, origins):
+        for line in unused_in_training(cfg, origins, fitting=budget is not None):
             typer.echo(line, err=True)
     check_training(data, cfg, folds)  # before torch is imported, here and in the other verbs
     if on is not None:

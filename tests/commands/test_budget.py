@@ -35,6 +35,17 @@ def _two_rungs() -> Iterator[None]:
 
 
 @pytest.fixture(scope="module")
+def weights(drawn: Path, tmp_path_factory: pytest.TempPathFactory) -> str:
+    """Return the setting of weights of the backbone, copied out of their run: no fold of it validated anybody."""
+    root = tmp_path_factory.mktemp("donor")
+    words = ["train", str(drawn), "--run", str(root / "run"), "--folds", "0", "model.train=heads", *SETTINGS]
+    assert run_app(words) == 0
+    file = root / "trunk.safetensors"
+    shutil.copyfile(root / "run/fold0/best/weights.safetensors", file)
+    return f"model.weights={file}"
+
+
+@pytest.fixture(scope="module")
 def staged(drawn: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Two stages; tests write nothing into it."""
     folder = tmp_path_factory.mktemp("staged") / "runs" / "b"
@@ -73,6 +84,33 @@ def test_the_folder_predicts_and_is_scored_with_its_best_stage(
     assert json.loads(shown.out)["macro_f1"] == pytest.approx(summary.pooled.macro_f1)
     assert api.load(staged).path == best
     assert api.evaluate(staged).scores.joint.macro_f1 == pytest.approx(summary.pooled.macro_f1)
+
+
+def test_a_backbone_with_weights_begins_with_the_run_of_its_fitted_heads(
+    drawn: Path, weights: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder, alone = tmp_path / "b", tmp_path / "alone"
+    assert run_app(["train", str(drawn), "--run", str(folder), "--budget", "1h", *SETTINGS, weights]) == 0
+
+    record = read_stages(StagesDir(folder))
+    assert [one.settings.title() for one in record.stages] == [
+        "32x32, fitted heads, 2 folds",
+        "32x32, 1 epoch, 2 folds",
+        "32x32, 2 epochs, 2 folds",
+    ]
+    assert [one.forecast_s is None for one in record.stages] == [True, True, False]
+    assert record.free == ("model.train", "train.epochs", "train.seeds", "sampler.epoch_fraction")
+    assert run_app(["train", str(drawn), "--run", str(alone), "model.train=heads", *SETTINGS, weights]) == 0
+    for name in ("fold0/best/weights.safetensors", "fold1/best/weights.safetensors"):
+        assert (folder / "stage0" / name).read_bytes() == (alone / name).read_bytes()
+
+    shutil.rmtree(folder / "stage2")
+    (folder / "stage1" / "summary.json").unlink()  # as after a kill in the first stage that trains
+    (folder / "stage1" / "oof.npz").unlink()
+    assert answering_run(folder) == folder / "stage0"
+    assert run_app(["predict", str(folder), "--data", str(drawn), "-o", str(tmp_path / "s.csv")]) == 0
+    assert run_app(["submission", "check", str(tmp_path / "s.csv"), "--data", str(drawn)]) == 0
+    assert verified(folder, capsys)[0] == Exit.OK
 
 
 def verified(folder: Path, capsys: pytest.CaptureFixture[str]) -> tuple[int, dict[str, str]]:
@@ -182,6 +220,34 @@ def test_a_dry_run_prints_the_ladder_and_writes_nothing(
     assert not folder.exists()
     assert run_app(words) == 0
     assert "chosen by the time limit: train.epochs, train.seeds, sampler.epoch_fraction" in capsys.readouterr().out
+
+
+def test_a_dry_run_shows_the_stage_of_heads_or_why_there_is_none(
+    drawn: Path, weights: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ["train", str(drawn), "--run", str(tmp_path / "dry"), "--budget", "1h", "--dry-run", *SETTINGS]
+    assert run_app([*words, weights, "heads.kind=ridge", "--json"]) == 0
+    shown = capsys.readouterr()
+    found = json.loads(shown.out)
+    assert [(one["epochs"], one["planned"]) for one in found["ladder"]] == [(0, True), (1, True), (2, True)]
+    assert (found["free"][0], found["without_heads"]) == ("model.train", None)
+    assert all(one["forecast_s"] > 0 for one in found["ladder"])
+    assert "heads.kind has no effect" not in shown.err
+
+    assert run_app([*words, weights]) == 0
+    out = " ".join(capsys.readouterr().out.split())
+    assert "32x32, fitted heads, 2 folds" in out
+    assert "of heads is not counted) with the settings of row 1, and on 4 steps of each network with the set" in out
+    assert "no stage of fitted heads" not in out
+    for given, why in (
+        (["model.train=all", weights], "model.train=all was given"),
+        ([], "the backbone has random weights"),
+        (["age.head=ordinal", weights], "expected only age.drop of the section age"),
+    ):
+        assert run_app([*words, *given]) == 0
+        out = " ".join(capsys.readouterr().out.split())
+        assert f"no stage of fitted heads: {why}" in out
+        assert "32x32, fitted heads" not in out
 
 
 def test_the_folds_that_were_asked_for_are_those_of_every_stage(drawn: Path, tmp_path: Path) -> None:

@@ -25,21 +25,26 @@ from maskcls.runs.stages.record import read_stages
 from maskcls.schema import Config
 from maskcls.show.runs.stages import StagesOutcome, print_stages, refuse_without_stage
 from maskcls.show.terminal.progress import Reporter
+from maskcls.training.forecasting.stage_ladder import StageLadder
 
 CFG = config.load(None, ["folds.k=2", "train.epochs=16"])[0]
 PHOTOS = 100
+HEADS, HEADS_S = StageSettings(size=(128, 96), epochs=0, folds=2, seeds=1), 30.0
 
 
 @dataclass
 class Machine:
     """A clock, and trainings that take `epoch_s` per epoch and reach `scores`, one after the other.
 
+    ladder   the settings of the stages; heads are fitted in HEADS_S seconds. why: why no stage fits heads.
     until_s  when the time is up. trained, resumed: the stages that were, with their epochs. dies_at: the number of the
              stage after which, before its summary, the process is killed.
     """
 
     epoch_s: float = 10.0
     scores: tuple[float, ...] = (0.1, 0.2, 0.3, 0.4, 0.5)
+    ladder: tuple[StageSettings, ...] = LADDER
+    why: str = ""
     until_s: float = math.inf
     now_s: float = 0.0
     spent_s: dict[Path, float] = field(default_factory=dict)
@@ -51,10 +56,11 @@ class Machine:
         return StageWork(self.train, self.resume)
 
     def train(self, cfg: Config, run: RunDir, planned: Callable[[float | None], None]) -> None:
-        self.trained.append((run.path.name, cfg.train.epochs))
+        epochs = cfg.train.epochs if cfg.model.train == "all" else 0
+        self.trained.append((run.path.name, epochs))
         run.path.mkdir(exist_ok=True)
-        planned(cfg.train.epochs * self.epoch_s)
-        run.env.write_text(str(cfg.train.epochs))
+        planned(epochs * self.epoch_s if epochs else None)
+        run.env.write_text(str(epochs))
         self.go_on(run)
 
     def resume(self, run: RunDir) -> None:
@@ -62,7 +68,7 @@ class Machine:
         self.go_on(run)
 
     def go_on(self, run: RunDir) -> None:
-        needed_s = int(run.env.read_text()) * self.epoch_s - self.spent_s.get(run.path, 0.0)
+        needed_s = (int(run.env.read_text()) * self.epoch_s or HEADS_S) - self.spent_s.get(run.path, 0.0)
         if self.now_s + needed_s > self.until_s:
             self.spent_s[run.path] = self.until_s - self.now_s
             self.now_s = self.until_s
@@ -103,7 +109,7 @@ def machine(monkeypatch: pytest.MonkeyPatch) -> Machine:
         return StageCost(stage_work(settings, cfg, photos), 2, seconds, seconds, seconds)
 
     monkeypatch.setattr(train_stages, "time", SimpleNamespace(monotonic=lambda: made.now_s))
-    monkeypatch.setattr(train_stages, "stage_ladder", lambda *_: (list(LADDER), PHOTOS))
+    monkeypatch.setattr(train_stages, "stage_ladder", lambda *_: StageLadder(made.ladder, PHOTOS, CHOSEN, made.why))
     monkeypatch.setattr(train_stages, "measured_cost", cost)
     return made
 
@@ -198,13 +204,70 @@ def test_the_first_stage_is_tried_where_it_does_not_fit(
     found = begin(machine, tmp_path / "r", 6)
 
     assert (found.chosen, found.time_up) == (None, True)
-    assert "warning: the first stage is forecast to need 10 s more, and 6 s are left" in capsys.readouterr().err
+    assert "warning: stage 0 is forecast to need 10 s more, and 6 s are left" in capsys.readouterr().err
     with pytest.raises(ResourceError, match="no usable run") as error:
         refuse_without_stage(found)
     assert "maskcls resume" in str(error.value.fix)
 
     assert go_on(machine, tmp_path / "r", 6).chosen == 0
     assert machine.resumed == ["stage0"]
+
+
+def test_fitted_heads_come_first_and_the_smallest_training_after_them_measures(
+    machine: Machine, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    # Heads: 30 s. 1 epoch: 10 s. 40 s are over, 260 are left: 16 epochs are 160 s, and 200 with the margin.
+    machine.ladder, machine.scores = (HEADS, *LADDER), (0.3, 0.1, 0.2)
+    found = begin(machine, tmp_path / "r", 300)
+
+    assert machine.trained == [("stage0", 0), ("stage1", 1), ("stage2", 16)]
+    record = read_stages(StagesDir(tmp_path / "r"))
+    assert [(one.forecast_s, one.left_s, one.took_s) for one in record.stages] == [
+        (None, 300, 30),
+        (None, 270, 10),
+        (160, 260, 160),
+    ]
+    assert found.chosen == 0  # no training is better
+    said = capsys.readouterr().err
+    assert "stage 0: 128x96, fitted heads, 2 folds: trains no backbone; 5.0 min left" in said
+    assert "stage 1: 64x48, 1 epoch, 2 folds: measures this machine; 4.5 min left" in said
+    assert "no stage of fitted heads" not in said
+    print_stages(found, None)
+    lines = [line.split() for line in capsys.readouterr().out.splitlines()]
+    assert ["0", "128x96,", "fitted", "heads,", "2", "folds", "-", "30", "s", "*", "0.3000"] in lines
+
+    machine.scores = (0.3, 0.1, 0.3)
+    assert begin(machine, tmp_path / "as_good", 300).chosen == 2
+
+
+def test_heads_answer_where_the_first_training_does_not_end(
+    machine: Machine, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    machine.ladder = (HEADS, *LADDER)
+    found = begin(machine, tmp_path / "r", 34)
+
+    assert (found.chosen, found.time_up) == (0, True)
+    assert found.unfinished == StagesDir(tmp_path / "r").stage(1)
+    assert "warning: stage 1 is forecast to need 10 s more, and 4 s are left" in capsys.readouterr().err
+
+    found = go_on(machine, tmp_path / "r", 100)
+    assert machine.resumed == ["stage1"]
+    assert machine.trained == [("stage0", 0), ("stage1", 1), ("stage2", 4)]  # 6 s are over: of at most 48
+    assert found.chosen == 2
+
+
+def test_heads_that_the_limit_stops_are_continued(machine: Machine, tmp_path: Path) -> None:
+    machine.ladder = (HEADS, *LADDER)
+    assert begin(machine, tmp_path / "r", 20).chosen is None
+    assert go_on(machine, tmp_path / "r", math.inf).chosen == 0
+    assert (machine.resumed, machine.trained) == (["stage0"], [("stage0", 0)])
+    assert go_on(machine, tmp_path / "r", 9).unfinished == StagesDir(tmp_path / "r").stage(1)
+
+
+def test_why_no_heads_are_fitted_is_said(machine: Machine, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    machine.why = "the backbone has random weights"
+    begin(machine, tmp_path / "r", 12)
+    assert "no stage of fitted heads: the backbone has random weights" in capsys.readouterr().err
 
 
 def test_an_interrupt_of_the_user_is_not_the_limit(machine: Machine, tmp_path: Path) -> None:
@@ -221,9 +284,11 @@ class Killed(BaseException):
     """Stands for SIGKILL right before a commit."""
 
 
+@pytest.mark.parametrize("heads", [(), (HEADS,)], ids=["trainings", "heads first"])
 def test_a_kill_before_any_commit_leaves_the_best_finished_stage(
-    machine: Machine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    machine: Machine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, heads: tuple[StageSettings, ...]
 ) -> None:
+    machine.ladder = (*heads, *LADDER)
     replace, commits, dies_at = os.replace, 0, math.inf
 
     def counted(source: Path, target: Path) -> None:

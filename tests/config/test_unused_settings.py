@@ -134,6 +134,13 @@ def test_values_of_a_preset_are_not_reported() -> None:
         assert unused(f"transforms.preset={name}") == []
 
 
+def test_settings_of_heads_have_an_effect_where_a_stage_fits_them() -> None:
+    read = config.load(None, ["heads.kind=ridge", "heads.hidden=8", "sampler.power=0.5"])
+    others = ["heads.hidden has no effect: heads.kind is ridge", "sampler.power has no effect: sampler.draw is shuffle"]
+    assert sorted(unused_in_training(*read, fitting=True)) == others
+    assert "heads.kind has no effect: model.train is all" in unused_in_training(*read)
+
+
 def test_train_prints_the_warning(drawn: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert train(drawn, tmp_path / "run", "--dry-run", "sampler.power=0.5") == 0
     assert capsys.readouterr().err.startswith("sampler.power has no effect: sampler.draw is shuffle\n")

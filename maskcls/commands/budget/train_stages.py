@@ -15,7 +15,7 @@ from maskcls.machine.time_limit import TimeLimit
 from maskcls.rundir import RunDir, StagesDir
 from maskcls.runs.checks import wanted_folds
 from maskcls.runs.stages.answering import finished_stages
-from maskcls.runs.stages.forecasting import MARGIN, StageCost, forecasts, measured_cost, next_stage
+from maskcls.runs.stages.forecasting import MARGIN, StageCost, forecasts, measured_cost, measures, next_stage
 from maskcls.runs.stages.ladder import stage_config
 from maskcls.runs.stages.record import StageEntry, StagesRecord, is_finished, read_begun_stages, write_stages
 from maskcls.schema import Config
@@ -57,11 +57,13 @@ def begin_stages(
 
     def prepare() -> None:
         with report.busy("reading the data"):
-            rungs, photos = stage_ladder(data, cfg, free, folder)
+            found = stage_ladder(data, cfg, free, folder)
+        if found.without_heads:
+            report.note(f"no stage of fitted heads: {found.without_heads}")
         files.commit(folder.config, config.to_yaml(cfg).encode())
         where = str(data.resolve())
         record = StagesRecord(
-            data=where, photos=photos, folds=folds, limits_s=(), free=tuple(free), ladder=tuple(rungs)
+            data=where, photos=found.photos, folds=folds, limits_s=(), free=found.free, ladder=found.rungs
         )
         write_stages(folder, record)
 
@@ -128,10 +130,10 @@ def _train_one(
         return after
 
     def planned(expected_s: float | None) -> None:
-        if number == 0 and expected_s is not None and expected_s > limit.left_s:
+        if entry.forecast_s is None and expected_s is not None and expected_s > limit.left_s:
             needed, left = duration(limit.passed_s + expected_s), duration(limit.left_s)
             report.note(
-                f"warning: the first stage is forecast to need {duration(expected_s)} more, and {left} are left; it is "
+                f"warning: stage {number} is forecast to need {duration(expected_s)} more, and {left} are left; it is "
                 f"tried all the same. A --budget of {needed} would suffice for it"
             )
 
@@ -154,14 +156,15 @@ def _chosen(
     folder: StagesDir, record: StagesRecord, cfg: Config, limit: TimeLimit, report: Reporter
 ) -> StageEntry | None:
     """Return the next stage, and say its forecast; None, with the reason said, where there is none."""
-    left_s, rungs = limit.left_s, record.ladder
-    if not record.stages:
-        settings = rungs[0]
+    left_s, rungs, number = limit.left_s, record.ladder, len(record.stages)
+    done = max((rungs.index(one.settings) for one in record.stages), default=-1)
+    if done + 1 < len(rungs) and measures(rungs, done + 1):
+        settings = rungs[done + 1]
         limited = math.isfinite(left_s)
         left = f"{duration(left_s)} left" if limited else "no time limit"
-        report.note(f"stage 0: {settings.title()}: measures this machine; {left}")
+        why = "trains no backbone" if settings.fitted else "measures this machine"
+        report.note(f"stage {number}: {settings.title()}: {why}; {left}")
         return StageEntry(settings=settings, forecast_s=None, left_s=round(left_s, 1) if limited else None)
-    done = max(rungs.index(one.settings) for one in record.stages)
     if done + 1 == len(rungs):
         report.note(f"there is no larger stage; {duration(left_s)} are not used")
         return None
@@ -176,7 +179,7 @@ def _chosen(
             f"{duration(left_s)} are left"
         )
         return None
-    number, forecast = len(record.stages), duration(forecasts_s[place])
+    forecast = duration(forecasts_s[place])
     report.note(f"stage {number}: {rungs[place].title()}: forecast {forecast} of {duration(left_s)} left")
     return StageEntry(settings=rungs[place], forecast_s=round(forecasts_s[place], 1), left_s=round(left_s, 1))
 

@@ -45,17 +45,28 @@ class StageCost:
         return max(0.0, self.whole_s - self.networks_s) + around_s + self.trained_s * work / self.work
 
 
+def measures(rungs: Sequence[StageSettings], place: int) -> bool:
+    """Tell whether a stage has no forecast, as none before it is like it, and is taken in any case.
+
+    They are the first one, and after fitted heads the first one that trains networks.
+    """
+    return place == 0 or (rungs[place - 1].fitted and not rungs[place].fitted)
+
+
 def next_stage(
     rungs: Sequence[StageSettings], done: int, forecasts_s: Sequence[float], *, left_s: float, passed_s: float
 ) -> int | None:
     """Return the place on the ladder of the next stage; None where no further one fits into the time left.
 
-    It is the largest whose forecast with MARGIN fits, and which takes at most GROWTH times the time that has passed. If
-    none of those that fit is that short, it is the smallest that fits.
+    It is one that `measures`, if that comes next. Otherwise it is the largest whose forecast with MARGIN fits, and
+    which takes at most GROWTH times the time that has passed. If none of those that fit is that short, it is the
+    smallest that fits.
 
     done         place of the largest stage that is finished; -1: none.
     forecasts_s  seconds of each rung.
     """
+    if done + 1 < len(rungs) and measures(rungs, done + 1):
+        return done + 1
     fitting = [place for place in range(done + 1, len(rungs)) if forecasts_s[place] * MARGIN <= left_s]
     if not fitting:
         return None
@@ -86,14 +97,13 @@ def measured_cost(run: RunDir, settings: StageSettings, cfg: Config, photos: int
 
 def planned_stages(rungs: Sequence[StageSettings], forecasts_s: Sequence[float], limit_s: float) -> list[int]:
     """Return the rungs that become stages within a time limit if every stage takes as long as forecast."""
-    found, passed_s = [0], forecasts_s[0]
-    while passed_s < limit_s:
-        place = next_stage(rungs, found[-1], forecasts_s, left_s=limit_s - passed_s, passed_s=passed_s)
-        if place is None:
-            return found
+    found: list[int] = []
+    passed_s, place = 0.0, next_stage(rungs, -1, forecasts_s, left_s=limit_s, passed_s=0.0)
+    while place is not None and passed_s + forecasts_s[place] <= limit_s:
         found.append(place)
         passed_s += forecasts_s[place]
-    return found if forecasts_s[0] <= limit_s else []
+        place = next_stage(rungs, place, forecasts_s, left_s=limit_s - passed_s, passed_s=passed_s)
+    return found
 
 
 def network_count(settings: StageSettings, cfg: Config, folds: int | None) -> int:

@@ -15,10 +15,10 @@ from maskcls.viewnames import parse_views
 Size = tuple[int, int]  # (height, width) in pixels
 # What the stages may choose; a setting that a person gave is kept.
 CHOSEN = (
-    *("transforms.size", "train.epochs", "folds.k", "train.seeds"),
+    *("model.train", "transforms.size", "train.epochs", "folds.k", "train.seeds"),
     *("sampler.epoch_fraction", "predict.views", "train.report"),  # of the first stage
 )
-FIRST_PHOTOS = 512  # the first stage trains each network on no more photos
+FIRST_PHOTOS = 512  # the first stage that trains a network does so on no more photos
 SIDE_STEP, SMALLEST_SIDE = 8, 48  # pixels: sizes are multiples, and a smaller side only where the recipe has it
 
 
@@ -59,7 +59,7 @@ class StageSettings(JsonFile):
 
     size    height and width in pixels. share: of the training photos in each epoch. views: predict.views; page: whether
             a report page is written.
-    epochs  0 where heads are fitted, model.train=heads.
+    epochs  0: heads are fitted on the backbone as it is, model.train=heads.
     """
 
     size: Size
@@ -70,20 +70,28 @@ class StageSettings(JsonFile):
     views: str = "none"
     page: bool = True
 
+    @property
+    def fitted(self) -> bool:
+        """Whether heads are fitted, and no network is trained."""
+        return self.epochs == 0
+
     def title(self) -> str:
         """Write the settings for people.
 
         >>> StageSettings(size=(96, 72), epochs=4, folds=5, seeds=1).title()
         '96x72, 4 epochs, 5 folds'
+        >>> StageSettings(size=(96, 72), epochs=0, folds=5, seeds=1).title()
+        '96x72, fitted heads, 5 folds'
         """
         counts = [
-            *([(self.epochs, "epoch")] if self.epochs else []),
+            *([] if self.fitted else [(self.epochs, "epoch")]),
             (self.folds, "fold"),
             *([(self.seeds, "seed")] if self.seeds > 1 else []),
         ]
         said = ", ".join(f"{count} {name}{'' if count == 1 else 's'}" for count, name in counts)
-        part = "" if self.share == 1 else f" of {self.share:.0%} of the photos"
-        return f"{self.size[0]}x{self.size[1]}, {said}{part}"
+        heads = "fitted heads, " if self.fitted else ""
+        part = "" if self.share == 1 or self.fitted else f" of {self.share:.0%} of the photos"
+        return f"{self.size[0]}x{self.size[1]}, {heads}{said}{part}"
 
 
 def free_settings(
@@ -96,7 +104,8 @@ def free_settings(
 
     Settings are kept, too, where others depend on them: the folds where a file of added rows, renewed folds or numbers
     of folds belong to them, or there is one; epochs and size where train.stages or settings of a task name them. Fitted
-    heads have no epochs and one seed, and further folds cost hardly more.
+    heads have no epochs and one seed, and further folds cost hardly more. What is trained is kept where `without_heads`
+    has a reason.
     """
     free = [key for key in CHOSEN if not origins[key].given or str(origins[key]) in shipped]
     of_tasks = {key for own in cfg.separate.values() for key in config.flatten(own)}
@@ -107,8 +116,22 @@ def free_settings(
     if cfg.data.pseudo or cfg.data.synth or how.k == 1 or how.renew or folds is not None:
         kept |= {"folds.k"}
     if cfg.model.train == "heads":
-        kept |= {"train.epochs", "train.seeds", "sampler.epoch_fraction", "folds.k"}
+        kept |= {"model.train", "train.epochs", "train.seeds", "sampler.epoch_fraction", "folds.k"}
+    elif without_heads(cfg):
+        kept |= {"model.train"}
     return tuple(key for key in free if key not in kept)
+
+
+def without_heads(cfg: Config) -> str:
+    """Say why no stage of a configuration can fit heads on its backbone as it is; "" where one can."""
+    models = [member.model for member in config.members(cfg).values()]
+    if not all(model.pretrained or model.weights for model in models):
+        return "the backbone has random weights; model.weights=FILE or model.pretrained=true gives it others"
+    try:
+        stage_config(cfg, _of_heads(cfg, ()))
+    except ConfigError as error:
+        return f"expected {error.expected or '; '.join(error.offenders)}"
+    return ""
 
 
 def ladder(
@@ -118,15 +141,18 @@ def ladder(
 
     photos  labelled photos of the data set. takes: whether the backbone takes images of a size.
 
-    A rung that costs no more than the one before it is left out, and so is one whose settings contradict others.
+    Where the stages choose model.train, the first one fits heads, with the size, folds and views of the configuration.
+    Of the others, a rung that costs no more than the one before it is left out, and so is one whose settings contradict
+    others.
     """
+    heads = [_of_heads(cfg, free)] if "model.train" in free else []
     found: list[StageSettings] = []
     for settings in _all_settings(cfg, free, photos):
         if found and stage_work(settings, cfg, photos) <= stage_work(found[-1], cfg, photos):
             continue
         if takes(settings.size) and _is_valid(cfg, settings):
             found.append(settings)
-    return found or [own_settings(cfg)]
+    return heads + (found or [own_settings(cfg)])
 
 
 def own_settings(cfg: Config) -> StageSettings:
@@ -142,6 +168,12 @@ def own_settings(cfg: Config) -> StageSettings:
         views=cfg.predict.views,
         page=train.report,
     )
+
+
+def _of_heads(cfg: Config, free: Sequence[str]) -> StageSettings:
+    """Return the settings of the stage that fits heads; their cost depends little on the number of folds."""
+    page = cfg.train.report and "train.report" not in free
+    return own_settings(cfg).model_copy(update={"epochs": 0, "seeds": 1, "page": page})
 
 
 def _all_settings(cfg: Config, free: Sequence[str], photos: int) -> Iterator[StageSettings]:
@@ -184,6 +216,8 @@ def scaled_size(size: Size, share: float) -> Size:
 def stage_config(cfg: Config, settings: StageSettings) -> Config:
     """Return a configuration with the settings of a stage; the warm-up keeps its part of shortened epochs.
 
+    Where heads are fitted, networks are not trained further (train.continue_epochs).
+
     Raises ConfigError for settings that contradict others.
     """
     data = cfg.model_dump(mode="json")
@@ -194,6 +228,11 @@ def stage_config(cfg: Config, settings: StageSettings) -> Config:
     data["folds"]["k"] = settings.folds
     data["sampler"]["epoch_fraction"] = settings.share
     data["schedule"]["warmup_epochs"] *= min(1.0, epochs / cfg.train.epochs)
+    if settings.fitted:
+        data["model"]["train"] = "heads"
+        data["train"] = {name: value for name, value in data["train"].items() if not name.startswith("continue_")}
+        if cfg.predict.networks == "continued":
+            data["predict"]["networks"] = "folds"
     return config.validate(data, where="a stage of --budget")
 
 
@@ -214,7 +253,7 @@ def stage_work(settings: StageSettings, cfg: Config, photos: int) -> float:
     """
     networks = settings.seeds * len(config.members(cfg))
     views, folds = len(parse_views(settings.views)), settings.folds
-    if cfg.model.train == "heads":
+    if settings.fitted:
         return float(networks * photos * (views + cfg.heads.augmented) * settings.size[0] * settings.size[1])
     trained = photos * max(folds - 1, 1) * settings.share * settings.epochs
     trained += photos * settings.epochs * cfg.train.refit + photos * folds * cfg.train.continue_epochs

@@ -10,7 +10,10 @@ from maskcls.typedjson import JsonFile
 
 
 class StageEntry(JsonFile):
-    """One stage. forecast_s: None for the first; left_s: of the time limit when it began; took_s: None: not finished.
+    """One stage.
+
+    forecast_s  None where none can be made, see `measures`. left_s: of the time limit when it began.
+    took_s      None: not finished.
 
     Of a stage that was interrupted and continued, `took_s` is the sum of both times.
     """

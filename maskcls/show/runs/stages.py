@@ -152,7 +152,8 @@ class LadderForecast:
     """What `train --budget --dry-run` shows: the settings that stages may have, with their forecasts.
 
     seconds  of each rung, reading and starting included. planned: places of the rungs that would be taken.
-    free     the settings that stages choose. steps: how many were measured, with the first rung.
+    free     the settings that stages choose. measured: on what, with each of the first rungs.
+    without_heads  why no stage fits heads; "" where one does, or all do.
     """
 
     rungs: tuple[StageSettings, ...]
@@ -160,7 +161,8 @@ class LadderForecast:
     planned: tuple[int, ...]
     free: tuple[str, ...]
     limit_s: float
-    measured: str
+    measured: tuple[str, ...]
+    without_heads: str = ""
 
 
 def print_ladder(found: LadderForecast, folder: Path, *, json: bool = False) -> None:
@@ -170,7 +172,8 @@ def print_ladder(found: LadderForecast, folder: Path, *, json: bool = False) -> 
             {**settings.to_json(), "forecast_s": round(seconds, 1), "planned": place in found.planned}
             for place, (settings, seconds) in enumerate(zip(found.rungs, found.seconds, strict=True))
         ]
-        print_json({"run": str(folder), "budget_s": found.limit_s, "free": list(found.free), "ladder": rungs})
+        told = {"run": str(folder), "budget_s": found.limit_s, "free": list(found.free), "ladder": rungs}
+        print_json({**told, "without_heads": found.without_heads or None})
         return
     from rich.table import Table
 
@@ -184,7 +187,10 @@ def print_ladder(found: LadderForecast, folder: Path, *, json: bool = False) -> 
     show(table)
     chosen = ", ".join(found.free) if found.free else "nothing: all of these settings were given"
     say(f"\nchosen by the time limit: {chosen}")
+    if found.without_heads:
+        say(f"no stage of fitted heads: {found.without_heads}")
     if not found.planned:
         say("the first stage does not fit into the time limit; it would be tried all the same")
-    say(f"measured on {found.measured} with the settings of the first row; each stage corrects the next forecast")
+    rows = [f"{what} with the settings of row {row}" for row, what in enumerate(found.measured, start=1)]
+    say(f"measured on {', and on '.join(rows)}; each stage corrects the next forecast")
     say(f"run folder: {folder} (nothing was written)")

@@ -4,26 +4,45 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from maskcls import config
 from maskcls.data.rows.manifest import real_rows
+from maskcls.errors import DataError
 from maskcls.nn.backbone_sizes import takes
 from maskcls.rundir import RunDir, StagesDir
 from maskcls.runs.checks import wanted_folds
-from maskcls.runs.stages.forecasting import StageCost, forecasts, network_count, planned_stages
-from maskcls.runs.stages.ladder import Size, StageSettings, ladder, stage_config, stage_work
+from maskcls.runs.stages.forecasting import StageCost, measures, network_count, planned_stages
+from maskcls.runs.stages.ladder import Size, StageSettings, ladder, stage_config, stage_work, without_heads
 from maskcls.schema import Config
 from maskcls.show.runs.stages import LadderForecast
 from maskcls.show.terminal.progress import Reporter
-from maskcls.training.experiment import read_experiment
+from maskcls.training.experiment import Experiment, read_experiment
 from maskcls.training.forecasting.forecast import forecast, planned
+from maskcls.training.heads.fold_heads import check_fittable
 
 
-def stage_ladder(data: Path, cfg: Config, free: Sequence[str], folder: StagesDir) -> tuple[list[StageSettings], int]:
-    """Return the settings that stages may have, and the number of labelled photos."""
-    manifest = read_experiment(cfg, data, RunDir(folder.path)).manifest
-    photos = int(real_rows(manifest).sum())
+@dataclass(frozen=True)
+class StageLadder:
+    """The settings that stages may have.
+
+    photos  labelled ones of the data set. free: the settings that the stages choose.
+    without_heads  why no stage fits heads; "" where one does, or all do.
+    """
+
+    rungs: tuple[StageSettings, ...]
+    photos: int
+    free: tuple[str, ...]
+    without_heads: str
+
+
+def stage_ladder(data: Path, cfg: Config, free: Sequence[str], folder: StagesDir) -> StageLadder:
+    """Return the ladder of a data set; free: see `ladder.free_settings`."""
+    experiment = read_experiment(cfg, data, RunDir(folder.path))
+    photos = int(real_rows(experiment.manifest).sum())
+    why = "" if cfg.model.train == "heads" else _why_no_heads(experiment, free)
+    free = tuple(key for key in free if key != "model.train" or not why)
     known: dict[Size, bool] = {}
 
     def all_take(size: Size) -> bool:
@@ -32,24 +51,46 @@ def stage_ladder(data: Path, cfg: Config, free: Sequence[str], folder: StagesDir
             known[size] = size == own or all(takes(one.model.backbone, size) for one in config.members(cfg).values())
         return known[size]
 
-    return ladder(cfg, free, photos, all_take), photos
+    return StageLadder(tuple(ladder(cfg, free, photos, all_take)), photos, free, why)
+
+
+def _why_no_heads(experiment: Experiment, free: Sequence[str]) -> str:
+    """Say why no stage fits heads: the settings, or the labels of a fold's training rows, do not allow it."""
+    cfg = experiment.cfg
+    if "model.train" not in free:
+        return without_heads(cfg) or f"model.train={cfg.model.train} was given"
+    try:
+        for member in experiment.kinds:
+            for k in range(cfg.folds.k):
+                check_fittable(experiment.rows(member, k), member.cfg)
+    except DataError as error:
+        return f"{error.where}: {error.what}"
+    return ""
 
 
 def forecast_ladder(
     data: Path, cfg: Config, free: Sequence[str], folder: StagesDir, folds: str | None, limit_s: float, report: Reporter
 ) -> LadderForecast:
-    """Measure a few real steps with the first settings of the ladder, and forecast all others; nothing is written.
+    """Measure the features of a few photos and a few real steps, and forecast all stages; nothing is written.
 
-    What came before the measurement, such as reading, is counted for every stage. Raises what `train` would raise.
+    What came before a measurement, such as reading, is counted for every stage that is forecast from it. Raises what
+    `train` would raise.
     """
     began_s = time.monotonic()
-    rungs, photos = stage_ladder(data, cfg, free, folder)
-    first = stage_config(cfg, rungs[0])
-    measured = forecast(planned(data, first, folder.stage(0), folds), folds, report)
-    wanted = None if folds is None else len(wanted_folds(folds, first.folds.k))
-    trained_s, before_s = measured.seconds, time.monotonic() - began_s
-    networks = network_count(rungs[0], cfg, wanted)
-    cost = StageCost(stage_work(rungs[0], cfg, photos), networks, trained_s, trained_s, trained_s + before_s)
-    seconds = forecasts(rungs, cost, cfg, photos, wanted)
-    stages = planned_stages(rungs, seconds, limit_s)
-    return LadderForecast(tuple(rungs), tuple(seconds), tuple(stages), tuple(free), limit_s, measured.measured)
+    found = stage_ladder(data, cfg, free, folder)
+    seconds: list[float] = []
+    measured: list[str] = []
+    for place, rung in enumerate(found.rungs):
+        own = stage_config(cfg, rung)
+        work = stage_work(rung, cfg, found.photos)
+        networks = network_count(rung, cfg, None if folds is None else len(wanted_folds(folds, own.folds.k)))
+        if measures(found.rungs, place):
+            few = forecast(planned(data, own, folder.stage(0), folds), folds, report)
+            cost = StageCost(work, networks, few.seconds, few.seconds, few.seconds + time.monotonic() - began_s)
+            measured.append(few.measured)
+            began_s = time.monotonic()
+        seconds.append(cost.forecast_s(work, networks))
+    stages = planned_stages(found.rungs, seconds, limit_s)
+    return LadderForecast(
+        found.rungs, tuple(seconds), tuple(stages), found.free, limit_s, tuple(measured), found.without_heads
+    )

@@ -62,28 +62,17 @@ def fit_fold_heads(feature_VND: Floats, rows: FoldRows, fold_N: Ints, cfg: Confi
     fold_N       the fold of each row, -1 for rows that are only trained on; the training rows' folds are the parts
                  between which strengths are chosen, see `people_parts`.
 
-    A function of the arguments, with one thread of BLAS. Nothing is read of other rows than rows.train. Raises
-    DataError for a head without a labelled training row, and for rows with probabilities in place of labels.
+    A function of the arguments, with one thread of BLAS. Nothing is read of other rows than rows.train. Raises what
+    `check_fittable` does.
     """
-    if rows.soft is not None and rows.soft[rows.train].any():
-        raise DataError(
-            "heads are fitted on labels, and these rows have probabilities in place of them",
-            where="data.pseudo",
-            fix="use pseudo labels of classes, or neither model.train=heads nor train.start_heads=fitted",
-        )
+    check_fittable(rows, cfg)
     views, train = len(feature_VND), rows.train
     standard = standardised(feature_VND[:, train].reshape(views * len(train), -1).astype(np.float64))
     part_R = people_parts(rows.people[train], fold_N[train], cfg.seed)
     found: dict[str, FoldHead] = {}
     grams: Grams = {}
     for name, label_N, classes in _targets(rows, cfg):
-        known_r = np.flatnonzero((label_N[train] >= 0) & (rows.weight[train] > 0))
-        if not len(known_r):
-            raise DataError(
-                "a head cannot be fitted: no training row has a label of it",
-                where=name,
-                fix="label some photos, or leave the task out of `tasks`",
-            )
+        known_r = _known_rows(label_N, rows)
         place_r = (np.arange(views)[:, None] * len(train) + known_r).reshape(-1)
         label_r, weight_r = label_N[train][known_r], rows.weight[train][known_r].astype(np.float64)
         whole = len(place_r) == views * len(train)
@@ -102,6 +91,28 @@ def fit_fold_heads(feature_VND: Floats, rows: FoldRows, fold_N: Ints, cfg: Confi
         head = chosen.head.for_raw(standard.mean_D, standard.deviation_D, classes)
         found[name] = FoldHead(head, chosen.strength, chosen.scale, chosen.loss)
     return found
+
+
+def check_fittable(rows: FoldRows, cfg: Config) -> None:
+    """Raise DataError for a head without a labelled training row, and for training rows with probabilities."""
+    if rows.soft is not None and rows.soft[rows.train].any():
+        raise DataError(
+            "heads are fitted on labels, and these rows have probabilities in place of them",
+            where="data.pseudo",
+            fix="use pseudo labels of classes, or neither model.train=heads nor train.start_heads=fitted",
+        )
+    for name, label_N, _ in _targets(rows, cfg):
+        if not len(_known_rows(label_N, rows)):
+            raise DataError(
+                "a head cannot be fitted: no training row has a label of it",
+                where=name,
+                fix="label some photos, or leave the task out of `tasks`",
+            )
+
+
+def _known_rows(label_N: Ints, rows: FoldRows) -> Ints:
+    """Return the places in rows.train of those with a label and a weight."""
+    return np.flatnonzero((label_N[rows.train] >= 0) & (rows.weight[rows.train] > 0))
 
 
 def _targets(rows: FoldRows, cfg: Config) -> list[tuple[str, Ints, int]]:

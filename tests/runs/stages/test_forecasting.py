@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import pytest
 
-from maskcls.runs.stages.forecasting import GROWTH, MARGIN, StageCost, next_stage, planned_stages
+from maskcls.runs.stages.forecasting import GROWTH, MARGIN, StageCost, measures, next_stage, planned_stages
 from maskcls.runs.stages.ladder import StageSettings
 
 RUNGS = [StageSettings(size=(64, 48), epochs=epochs, folds=2, seeds=1) for epochs in range(1, 6)]
 SECONDS = [10.0, 20.0, 40.0, 100.0, 400.0]
+HEADS = StageSettings(size=(128, 96), epochs=0, folds=5, seeds=1)
 
 
 def test_a_forecast_divides_a_stage_into_its_parts() -> None:
@@ -46,3 +47,26 @@ def test_the_planned_stages_follow_the_same_rule() -> None:
     assert planned_stages(RUNGS, SECONDS, 600) == [0, 2, 4]
     assert planned_stages(RUNGS, SECONDS, 10) == [0]
     assert planned_stages(RUNGS, SECONDS, 9) == []
+
+
+def test_the_first_stage_and_the_first_that_trains_networks_have_no_forecast() -> None:
+    assert [measures([HEADS, *RUNGS], place) for place in range(4)] == [True, True, False, False]
+    assert [measures(RUNGS, place) for place in range(3)] == [True, False, False]
+    assert [measures([HEADS, HEADS, HEADS], place) for place in range(3)] == [True, False, False]
+    assert next_stage([HEADS, *RUNGS], 0, [30, *SECONDS], left_s=5, passed_s=30) == 1  # whether it fits or not
+    assert next_stage([HEADS], 0, [30], left_s=1000, passed_s=30) is None
+
+
+@pytest.mark.parametrize(
+    ("limit_s", "expected"),
+    [
+        (29, []),
+        (39, [0]),
+        (40, [0, 1]),
+        # 40 s are over, 560 left: 400 is more than 8 times 40, so 100. Then 460 are left: 400 * 1.25 do not fit.
+        (600, [0, 1, 4]),
+        (640, [0, 1, 4, 5]),
+    ],
+)
+def test_after_fitted_heads_the_plan_goes_on_as_without_them(limit_s: float, expected: list[int]) -> None:
+    assert planned_stages([HEADS, *RUNGS], [30, *SECONDS], limit_s) == expected

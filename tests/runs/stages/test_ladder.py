@@ -16,9 +16,11 @@ from maskcls.runs.stages.ladder import (
     scaled_size,
     stage_config,
     stage_work,
+    without_heads,
 )
 from maskcls.schema import Config
 
+TRAINED = tuple(key for key in CHOSEN if key != "model.train")  # where no stage fits heads
 RECIPE = ("folds.k=5", "transforms.size=[128, 96]", "train.epochs=4", "predict.views=none")
 
 
@@ -27,7 +29,7 @@ def recipe(*settings: str) -> Config:
 
 
 def test_the_ladder_grows_from_a_small_first_stage_over_the_recipe_to_more_than_it() -> None:
-    found = ladder(recipe(), CHOSEN, 5600)
+    found = ladder(recipe(), TRAINED, 5600)
 
     assert [one.title() for one in found] == [
         "64x48, 1 epoch, 2 folds of 18% of the photos",  # 512 of the 2800 that each of two networks has
@@ -51,7 +53,7 @@ def test_the_ladder_grows_from_a_small_first_stage_over_the_recipe_to_more_than_
 
 def test_every_stage_costs_more_than_the_one_before() -> None:
     cfg = recipe()
-    works = [stage_work(one, cfg, 5600) for one in ladder(cfg, CHOSEN, 5600)]
+    works = [stage_work(one, cfg, 5600) for one in ladder(cfg, TRAINED, 5600)]
 
     assert works == sorted(set(works))
 
@@ -69,6 +71,60 @@ def test_work_is_forward_passes_times_pixels() -> None:
     assert stage_work(settings, separate, 100) == 3 * stage_work(settings, recipe(), 100)
 
 
+def test_the_first_stage_fits_heads_as_the_configuration_would_train_and_the_others_stay_as_they_are() -> None:
+    cfg = recipe("predict.views=hflip", "train.seeds=3", "sampler.epoch_fraction=0.5")
+    first, *others = ladder(cfg, CHOSEN, 5600)
+
+    assert first.title() == "128x96, fitted heads, 5 folds"
+    assert first == StageSettings(size=(128, 96), epochs=0, folds=5, seeds=1, share=0.5, views="hflip", page=False)
+    assert others == ladder(cfg, TRAINED, 5600)
+    assert stage_work(first, cfg, 5600) == 2 * 5600 * 128 * 96  # each photo in two views, once for all folds
+    kept = [key for key in CHOSEN if key != "train.report"]
+    assert ladder(cfg, kept, 5600)[0].page
+    assert not ladder(recipe("train.report=false"), kept, 5600)[0].page
+
+
+def test_a_stage_of_heads_has_no_settings_of_further_epochs_and_seeds() -> None:
+    cfg = recipe(
+        *("model.pretrained=true", "train.seeds=3", "train.continue_epochs=2", "train.continue_rows=valid"),
+        *("train.continue_lr_share=0.5", "predict.networks=continued", "train.refit=true"),
+    )
+    found = config.flatten(stage_config(cfg, ladder(cfg, CHOSEN, 5600)[0]).model_dump(mode="json"))
+    before = config.flatten(cfg.model_dump(mode="json"))
+    default = config.flatten(config.load(None)[0].model_dump(mode="json"))
+
+    further = ("train.continue_epochs", "train.continue_rows", "train.continue_lr_share", "predict.networks")
+    assert {key: value for key, value in found.items() if value != before[key]} == {
+        "model.train": "heads",
+        "train.seeds": 1,
+        "train.report": False,
+        **{key: default[key] for key in further},
+    }
+
+
+@pytest.mark.parametrize(
+    ("settings", "reason"),
+    [
+        ([], "random weights"),
+        (["model.pretrained=true"], ""),
+        (["model.weights=w.safetensors"], ""),
+        (["model.pretrained=true", "loss.all=bce"], ""),  # heads that are fitted have no loss
+        (["model.pretrained=true", "model.heads=joint", "train.continue_epochs=1", "train.seeds=2"], ""),
+        (["model.pretrained=true", "age.head=ordinal"], "expected only age.drop of the section age"),
+        (["model.pretrained=true", "heads.strength=3"], "expected auto or a number up to 1"),
+        (["model.heads=separate", "separate.age.model.pretrained=true"], "random weights"),
+        (["model.heads=separate", "model.pretrained=true"], ""),
+        (["model.heads=separate", "model.pretrained=true", "separate.age.age.head=ordinal"], "expected only age.drop"),
+    ],
+)
+def test_why_heads_cannot_be_fitted(settings: list[str], reason: str) -> None:
+    cfg, origins = config.load(None, settings)
+
+    assert without_heads(cfg).startswith(reason) if reason != "random weights" else reason in without_heads(cfg)
+    assert bool(without_heads(cfg)) == bool(reason)
+    assert ("model.train" in free_settings(cfg, origins, ())) == (reason == "")
+
+
 def test_where_heads_are_fitted_stages_differ_in_size_alone() -> None:
     cfg, origins = config.load(None, ["model.train=heads"])
     free = free_settings(cfg, origins, ())
@@ -76,11 +132,11 @@ def test_where_heads_are_fitted_stages_differ_in_size_alone() -> None:
     cfg = recipe("model.train=heads", "predict.views=hflip", "heads.augmented=1")
     found = ladder(cfg, free, 5600)
     assert [(one.title(), one.views) for one in found] == [
-        ("64x48, 5 folds", "none"),
-        ("64x48, 5 folds", "hflip"),
-        ("96x72, 5 folds", "hflip"),
-        ("128x96, 5 folds", "hflip"),
-        ("192x144, 5 folds", "hflip"),
+        ("64x48, fitted heads, 5 folds", "none"),
+        ("64x48, fitted heads, 5 folds", "hflip"),
+        ("96x72, fitted heads, 5 folds", "hflip"),
+        ("128x96, fitted heads, 5 folds", "hflip"),
+        ("192x144, fitted heads, 5 folds", "hflip"),
     ]
     assert [stage_work(one, cfg, 100) for one in found[:3]] == [200 * 64 * 48, 300 * 64 * 48, 300 * 96 * 72]
     assert stage_config(cfg, found[0]).train.epochs == cfg.train.epochs == 4
@@ -103,6 +159,7 @@ def test_a_size_keeps_its_shape(size: tuple[int, int], share: float, expected: t
 
 
 GIVEN = {
+    "model.train=all": "model.train",
     "transforms.size=[64, 64]": "transforms.size",
     "train.epochs=3": "train.epochs",
     "folds.k=4": "folds.k",
@@ -115,11 +172,12 @@ GIVEN = {
 
 @pytest.mark.parametrize(("setting", "key"), GIVEN.items())
 def test_what_a_person_gives_is_kept_in_every_stage(setting: str, key: str) -> None:
-    cfg, origins = config.load(None, [setting])
+    cfg, origins = config.load(None, ["model.pretrained=true", setting])
     free = free_settings(cfg, origins, ())
 
     assert free == tuple(one for one in CHOSEN if one != key)
-    stages = [config.flatten(stage_config(cfg, one).model_dump(mode="json")) for one in ladder(cfg, free, 5000)]
+    rungs = [one for one in ladder(cfg, free, 5000) if key != "train.seeds" or not one.fitted]  # heads have one seed
+    stages = [config.flatten(stage_config(cfg, one).model_dump(mode="json")) for one in rungs]
     given = config.flatten(cfg.model_dump(mode="json"))[key]
     assert {str(one[key]) for one in stages} == {str(given)}
     others = ladder(cfg, CHOSEN, 5000)  # without that the setting would change
@@ -153,13 +211,13 @@ def test_a_shipped_configuration_is_a_recipe_and_an_own_file_is_not(tmp_path: Pa
 def test_what_other_settings_depend_on_is_kept(settings: list[str], kept: set[str]) -> None:
     cfg, origins = config.load(None, settings)
 
-    assert set(CHOSEN) - set(free_settings(cfg, origins, ())) == kept
+    assert set(TRAINED) - set(free_settings(cfg, origins, ())) == kept
 
 
 def test_numbers_of_folds_keep_how_many_there_are() -> None:
     cfg, origins = config.load(None)
 
-    assert set(CHOSEN) - set(free_settings(cfg, origins, (), "4")) == {"folds.k"}
+    assert set(TRAINED) - set(free_settings(cfg, origins, (), "4")) == {"folds.k"}
 
 
 def test_nothing_free_is_one_stage() -> None:
@@ -169,7 +227,7 @@ def test_nothing_free_is_one_stage() -> None:
 
 
 def test_sizes_that_the_backbone_does_not_take_are_left_out() -> None:
-    found = ladder(recipe(), CHOSEN, 5600, lambda size: size == (128, 96))
+    found = ladder(recipe(), TRAINED, 5600, lambda size: size == (128, 96))
 
     assert {one.size for one in found} == {(128, 96)}
 
@@ -185,6 +243,6 @@ def test_the_warm_up_keeps_its_part_of_fewer_epochs_and_no_more() -> None:
 
 
 def test_a_small_data_set_has_no_part_of_an_epoch() -> None:
-    assert ladder(recipe(), CHOSEN, 100)[0] == StageSettings(
+    assert ladder(recipe(), TRAINED, 100)[0] == StageSettings(
         size=(64, 48), epochs=1, folds=2, seeds=1, share=1.0, views="none", page=False
     )
