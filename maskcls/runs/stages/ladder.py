@@ -194,7 +194,7 @@ def stage_config(cfg: Config, settings: StageSettings) -> Config:
     data["folds"]["k"] = settings.folds
     data["sampler"]["epoch_fraction"] = settings.share
     data["schedule"]["warmup_epochs"] *= min(1.0, epochs / cfg.train.epochs)
-    return config.validate(data, where="a stage of --budget")
+    return config.without_automatic_baseline(config.validate(data, where="a stage of --budget"))
 
 
 def _is_valid(cfg: Config, settings: StageSettings) -> bool:
