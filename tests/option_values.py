@@ -267,7 +267,7 @@ BOUNDS: dict[str, tuple[list[str], list[str]]] = {
     "average.decay": INSIDE,
     "average.power": (["1e-9", "1"], ["0", "1.000001", ".nan", "null"]),
     "train.start_heads": (["new", "fitted"], ["heads", "New", "true", "null"]),
-    "train.baseline": FLAG,
+    "train.baseline": ([*FLAG[0], "auto"], [*FLAG[1], "Auto"]),
     "train.epochs": COUNT,
     "train.batch_size": COUNT,
     "train.accumulate": ([*COUNT[0], "auto"], [*COUNT[1], "Auto"]),

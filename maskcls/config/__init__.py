@@ -7,7 +7,7 @@ from maskcls.config.files import find
 from maskcls.config.keys import flatten, preset_keys, put
 from maskcls.config.load import BACKBONE, DEFAULT, SettingOrigin, load, load_above, of_run, to_yaml, with_backbone
 from maskcls.config.overrides import parse_override, refuse_set_twice, setting
-from maskcls.config.validation import members, validate
+from maskcls.config.validation import members, validate, without_automatic_baseline
 
 __all__ = [
     "BACKBONE",
@@ -27,4 +27,5 @@ __all__ = [
     "to_yaml",
     "validate",
     "with_backbone",
+    "without_automatic_baseline",
 ]

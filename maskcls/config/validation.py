@@ -42,6 +42,13 @@ def validate(data: Mapping[str, Any], *, where: str = "config", elsewhere: Mappi
     return cfg
 
 
+def without_automatic_baseline(cfg: Config) -> Config:
+    """Return the configuration of one of many trainings that are compared: a baseline only where a person wants it."""
+    if cfg.train.baseline != "auto":
+        return cfg
+    return cfg.model_copy(update={"train": cfg.train.model_copy(update={"baseline": False})})
+
+
 def members(cfg: Config) -> dict[str, Config]:
     """Return the networks of one run: {"": cfg} for joint and multi heads, one single-task Config per task otherwise.
 

@@ -66,9 +66,10 @@ class TrainConfig(Section):
     features of the starting weights, as model.train=heads does with the section `heads`, on each fold's training people
     (Kumar et al. 2022, arXiv:2202.10054); it needs a pretrained backbone, and heads with one softmax over the classes
     of each task."""
-    baseline: bool = False
+    baseline: Auto | bool = "auto"
     """Fit heads on the frozen backbone too, as model.train=heads does, before the first step, and say what training the
-    whole network adds to their score on the same folds. Not for a backbone with random weights."""
+    whole network adds to their score on the same folds. Not for a backbone with random weights. auto: where that is
+    possible, but not in the trials of a search, the stages of --budget and the trainings of a verdict on samples."""
     report: bool = True
     """Write a page about the run, report/index.html in its folder, when the training is finished. Needs the extra
     `report`."""

@@ -46,8 +46,7 @@ def train_folds(
             for member, k in experiment.trainings(wanted):
                 log_trained(experiment, member, k, guard)
         else:
-            if experiment.cfg.train.baseline:
-                save_baseline(experiment, wanted, accelerator, report)
+            save_baseline(experiment, wanted, accelerator, report)
             save_starting_heads(experiment, experiment.trainings(wanted), accelerator, report)
             _train_networks(experiment, wanted, accelerator, report, guard)
         if not accelerator.is_main_process:

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
+from maskcls.config.validation import without_automatic_baseline
 from maskcls.errors import MaskclsError, ResultError, Stopped
 from maskcls.machine import machine_error
 from maskcls.rundir import RunDir
@@ -129,7 +130,7 @@ def _do(worker: Worker, claim: Claim) -> None:
 def _trained(worker: Worker, claim: Claim, report: TrialReporter) -> float:
     """Train and return the macro-F1 of the trial's out-of-fold rows."""
     where = f"trial {claim.number}"
-    cfg = with_values(worker.opened.base, claim.values, where=where)
+    cfg = without_automatic_baseline(with_values(worker.opened.base, claim.values, where=where))
     worker.train(cfg, claim.run, report, begun=claim.begun)
     summary = read_summary(claim.run)
     score = summary.pooled.macro_f1 if summary is not None and summary.pooled is not None else None

@@ -203,6 +203,7 @@ def test_a_trial_that_fails_is_recorded_and_the_search_goes_on(tmp_path: Path) -
             raise RuntimeError("CUDA out of memory. Tried to allocate 2 GiB")
         if run.path.name == "0003":
             raise ConfigError("a setting is wrong", where="model.backbone", got="resnet5")
+        assert cfg.train.baseline is False  # a search compares trials; the baseline would be that of each again
         train_trial(cfg, run, report, begun=begun)
 
     opened = begin(tmp_path / "s", trials=5)

@@ -233,7 +233,7 @@ def stage_config(cfg: Config, settings: StageSettings) -> Config:
         data["train"] = {name: value for name, value in data["train"].items() if not name.startswith("continue_")}
         if cfg.predict.networks == "continued":
             data["predict"]["networks"] = "folds"
-    return config.validate(data, where="a stage of --budget")
+    return config.without_automatic_baseline(config.validate(data, where="a stage of --budget"))
 
 
 def _is_valid(cfg: Config, settings: StageSettings) -> bool:

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from maskcls.config.validation import without_automatic_baseline
 from maskcls.errors import UsageError
 from maskcls.machine import refuse_several
 from maskcls.runs.checks import check_training
@@ -84,7 +85,7 @@ def build_arms(cfg: Config, samples: Sequence[str], rare: Mapping[str, tuple[str
     rare  the rare classes, per task: the partners in mixing.
     """
     train = {"refit": False, "continue_epochs": 0, "report": False, "patience": None}
-    base = cfg.model_copy(update={"train": cfg.train.model_copy(update=train)})
+    base = without_automatic_baseline(cfg.model_copy(update={"train": cfg.train.model_copy(update=train)}))
     sampler = base.sampler.model_copy(update={"draw": "oversample"})
     mix = base.mix.model_copy(update={"kind": "cutmix", "partner_classes": dict(rare)})
     partners = ", ".join(f"{task}: [{', '.join(map(repr, names))}]" for task, names in rare.items())

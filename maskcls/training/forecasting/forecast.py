@@ -24,6 +24,7 @@ from maskcls.show.terminal.progress import Reporter
 from maskcls.show.training.forecast import Forecast, Rates, Survey
 from maskcls.training.checks import check_experiment, check_same_photos, with_photos
 from maskcls.training.experiment import Experiment, Member, read_experiment, view_spec
+from maskcls.training.heads.baseline import with_fitted_heads, without_baseline
 from maskcls.training.heads.frozen_features import pass_features
 from maskcls.training.person_clustering import with_person_clustering
 from maskcls.training.plans import fresh_network, with_plans
@@ -32,6 +33,8 @@ from maskcls.viewnames import parse_views
 
 PROBE_STEPS = 4
 OF_FEATURES = "batches of photos (the fitting of heads is not counted)"
+OF_STEPS = "steps of each network"
+OF_BASELINE = f"{OF_STEPS}, and as many batches of photos for train.baseline (the fitting of heads is not counted)"
 FITTED_COPIES = 2  # best and last
 STATE_COPIES = 6  # best, last, and the resume state's weights, average and two moments
 
@@ -66,7 +69,11 @@ def forecast(experiment: Experiment, folds: str | None, report: Reporter) -> For
     if accelerator.is_main_process:
         with_person_clustering(experiment, report)
     seconds, size, fitted = 0.0, 0, cfg.model.train == "heads"
+    baseline = not without_baseline(experiment, accelerator)
     for member in experiment.kinds:
+        if baseline:
+            plain = replace(member, cfg=with_fitted_heads(member.cfg))
+            seconds += feature_seconds(experiment, plain, accelerator)[0]
         if fitted:
             member_seconds, member_bytes = feature_seconds(experiment, member, accelerator)
             seconds += member_seconds
@@ -87,7 +94,7 @@ def forecast(experiment: Experiment, folds: str | None, report: Reporter) -> For
         disk_bytes=size,
         memory_bytes=_memory_bytes(accelerator),
         steps=PROBE_STEPS,
-        measured=f"{PROBE_STEPS} {OF_FEATURES if fitted else 'steps of each network'}",
+        measured=f"{PROBE_STEPS} {OF_FEATURES if fitted else OF_BASELINE if baseline else OF_STEPS}",
         device=str(accelerator.device),
         run=experiment.run.path,
     )

@@ -20,10 +20,11 @@ def save_baseline(experiment: Experiment, folds: Sequence[int], accelerator: Acc
     """Commit, for every fold that is not done, what fitted heads on the starting weights predict for its rows.
 
     The heads are those of model.train=heads with the default settings of `heads`. A backbone with random weights, a
-    leaky run and a training in several processes have no baseline, and a line says so.
+    leaky run and a training in several processes have no baseline; a line says so where train.baseline is true.
     """
-    if why := _without_baseline(experiment, accelerator):
-        report.note(f"no baseline of fitted heads: {why}")
+    if why := without_baseline(experiment, accelerator):
+        if experiment.cfg.train.baseline is True:
+            report.note(f"no baseline of fitted heads: {why}")
         return
     for member in experiment.kinds:
         folders = {k: experiment.fold_dir(member, k) for k in folds}
@@ -44,8 +45,10 @@ def save_baseline(experiment: Experiment, folds: Sequence[int], accelerator: Acc
             Predictions(ids_N[rows.valid], prob_nJ, member.space, lineage).save(folders[k].frozen_heads)
 
 
-def _without_baseline(experiment: Experiment, accelerator: Accelerator) -> str:
+def without_baseline(experiment: Experiment, accelerator: Accelerator) -> str:
     """Say why there is no baseline; "" where there is one."""
+    if experiment.cfg.model.train == "heads" or not experiment.cfg.train.baseline:
+        return "none is wanted"
     models = [member.cfg.model for member in experiment.kinds]
     if not all(model.pretrained or model.weights for model in models):
         return "the backbone has random weights"

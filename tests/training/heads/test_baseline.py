@@ -9,10 +9,14 @@ import numpy as np
 import pytest
 from tiny import hashes, recipe, resume, train
 
+from maskcls import config
 from maskcls.cli import run_app
+from maskcls.config import without_automatic_baseline
 from maskcls.results.comparison.difference import paired_difference
 from maskcls.results.predictions import Predictions
 from maskcls.rundir import RunDir
+from maskcls.runs.stages.ladder import CHOSEN, ladder, stage_config
+from maskcls.synth.arms.arm_settings import build_arms
 from maskcls.training.stored_experiment import open_experiment
 
 FOLDS = "folds.k=3"
@@ -30,8 +34,9 @@ def weights(drawn: Path, tmp_path_factory: pytest.TempPathFactory) -> str:
 
 @pytest.fixture(scope="module")
 def run(drawn: Path, weights: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Train from such weights: without a word, there is a baseline."""
     path = tmp_path_factory.mktemp("baseline") / "run"
-    assert train(drawn, path, FOLDS, weights, "train.baseline=true", "train.epochs=1") == 0
+    assert train(drawn, path, FOLDS, weights, "train.epochs=1") == 0
     return path
 
 
@@ -107,13 +112,35 @@ def test_gathered_with_several_seeds_in_jobs_and_in_a_search(
 
 
 def test_without_it_there_are_no_such_files(drawn: Path, weights: str, tmp_path: Path) -> None:
-    assert train(drawn, tmp_path / "run", FOLDS, weights, "train.epochs=1", "--folds", "0") == 0
+    words = (FOLDS, weights, "train.baseline=false", "train.epochs=1", "--folds", "0")
+    assert train(drawn, tmp_path / "run", *words) == 0
     assert not [name for name in hashes(tmp_path / "run") if "frozen" in name]
     assert "baseline" not in json.loads((tmp_path / "run/summary.json").read_text())
 
 
-def test_random_weights_have_none(drawn: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    words = (FOLDS, "train.baseline=true", "train.epochs=1", "--folds", "0")
+@pytest.mark.parametrize("wanted", ["true", "auto"])
+def test_random_weights_have_none_and_only_a_wanted_one_is_missed(
+    drawn: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], wanted: str
+) -> None:
+    words = (FOLDS, f"train.baseline={wanted}", "train.epochs=1", "--folds", "0")
     assert train(drawn, tmp_path / "run", *words) == 0
-    assert "no baseline of fitted heads: the backbone has random weights" in capsys.readouterr().err
+    said = "no baseline of fitted heads: the backbone has random weights" in capsys.readouterr().err
+    assert said == (wanted == "true")
     assert not [name for name in hashes(tmp_path / "run") if "frozen" in name]
+
+
+@pytest.mark.parametrize(("wanted", "kept"), [("auto", False), (True, True), (False, False)])
+def test_of_many_trainings_only_those_that_a_person_wants_one_for_have_it(wanted: str | bool, kept: bool) -> None:
+    cfg, _ = config.load(None, [f"train.baseline={str(wanted).lower()}"])
+    (stage, *_) = ladder(cfg, CHOSEN, 100)
+    arms = build_arms(cfg, ["made.csv"], {"age": (">=60",)})
+    for one in (without_automatic_baseline(cfg), stage_config(cfg, stage), *(arm.cfg for arm in arms)):
+        assert one.train.baseline is kept
+
+
+def test_the_forecast_counts_it(drawn: Path, weights: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    said = "batches of photos for train.baseline (the fitting of heads is not counted)"
+    for word, counted in ((weights, True), ("model.weights=null", False)):
+        capsys.readouterr()
+        assert train(drawn, tmp_path / "run", FOLDS, word, "train.epochs=1", "--dry-run") == 0
+        assert (said in " ".join(capsys.readouterr().out.split())) == counted

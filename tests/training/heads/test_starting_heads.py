@@ -94,7 +94,7 @@ def test_all_folds_share_one_computation_of_features(
 
     monkeypatch.setattr(freezing, "view_features", counting)
     run = tmp_path / "run"
-    more = ("train.refit=true", "data.cache=off", f"train.fold_jobs={jobs}")
+    more = ("train.refit=true", "data.cache=off", f"train.fold_jobs={jobs}", "train.baseline=false")
     assert train(drawn, run, *words, *STEPS, FITTED, *more) == 0
     assert len(calls) == 1
     assert len(list(run.glob("*/resume/start_heads.safetensors"))) == 3
