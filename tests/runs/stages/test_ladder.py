@@ -96,6 +96,7 @@ def test_a_stage_of_heads_has_no_settings_of_further_epochs_and_seeds() -> None:
     further = ("train.continue_epochs", "train.continue_rows", "train.continue_lr_share", "predict.networks")
     assert {key: value for key, value in found.items() if value != before[key]} == {
         "model.train": "heads",
+        "train.baseline": False,
         "train.seeds": 1,
         "train.report": False,
         **{key: default[key] for key in further},
