@@ -1,7 +1,7 @@
 """Score over processor time on a data set in the contest's layout: short trainings of maskcls and of timm.
 
 Compared  first_minutes, faces_frozen   heads on a frozen backbone, see docs/first_minutes.md; every photo alone.
-          multi                         `--config multi` for 1, 2 and 4 epochs.
+          multi                         `--config multi` for 1, 2, 4 and 10 epochs.
           fitted heads                  multi with train.start_heads=fitted, layer_decay=0.8 and the same rate for the
                                         heads, for 1 and 2 epochs, with the rates 1e-4 and 3e-5.
           timm                          timm's public parts put together like its train.py, see timm_folds.py: the whole
@@ -80,11 +80,11 @@ class Curve:
 CURVES = (
     Curve("first_minutes", (0,), ("first_minutes",)),
     Curve("faces_frozen", (0,), ("faces_frozen", "predict.groups=none")),
-    Curve("multi", (1, 2, 4), ("multi", *STEPS)),
+    Curve("multi", (1, 2, 4, 10), ("multi", *STEPS)),
     Curve("fitted heads 1e-4", (1, 2), ("multi", *STEPS, *FITTED, "optim.lr=1e-4")),
     Curve("fitted heads 3e-5", (1, 2), ("multi", *STEPS, *FITTED, "optim.lr=3e-5")),
-    Curve("timm", (1, 2, 4)),
-    Curve("timm frozen", (1, 2, 4), frozen=True),
+    Curve("timm", (1, 2, 4, 10)),
+    Curve("timm frozen", (1, 2, 4, 10), frozen=True),
 )
 REFERENCE = CURVES[0]  # its run gives rows, labels and folds
 
@@ -358,7 +358,7 @@ def arguments_of(argv: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--rates", type=float, nargs="+", default=[3e-4, 1e-3, 3e-3])
     parser.add_argument("--frozen-rates", type=float, nargs="+", default=[1e-3, 3e-3, 1e-2, 3e-2, 1e-1])
     parser.add_argument("--only", nargs="+", default=names, choices=names, metavar="CURVE", help=", ".join(names))
-    parser.add_argument("--longest", type=int, default=4, help="epochs; longer trainings are left out")
+    parser.add_argument("--longest", type=int, default=10, help="epochs; longer trainings are left out")
     parser.add_argument("--show", action="store_true", help="measure nothing more")
     parser.add_argument("--picture", type=Path, default=None, metavar="FILE.png", help="picture to write")
     a = parser.parse_args(argv)
