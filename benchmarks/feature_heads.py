@@ -9,6 +9,7 @@ How       Two runs of the recipe give folds, groups and features (two photo size
           of the photos to predict are computed once. OUT keeps them, and the rows of every variant and fold: given
           again, what is there is not computed again. One thread.
 Run       python benchmarks/feature_heads.py DATA --out OUT --weights FILE [--only NAME…] [--divisions 0 1]
+                                                                   [--detector FILE]
           python benchmarks/feature_heads.py DATA --out OUT --weights FILE --write benchmarks/feature_heads.md
 Read      A bold interval leaves out 0. Among many, some plain ones do so by chance; a bold corrected one is a finding.
 """
@@ -24,7 +25,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from head_variants.features import prepared
+from head_variants.features import aligned_features, prepared
 from head_variants.report import report
 from head_variants.scoring import RULES, Compared, Rows, compare, rows_of
 from head_variants.split import Photos, split
@@ -40,7 +41,7 @@ from maskcls.training.heads.blas_threads import one_thread_of_blas
 from maskcls.training.stored_experiment import open_experiment
 
 
-def photos_of(experiment: Experiment, file: Path) -> Photos:
+def photos_of(experiment: Experiment, file: Path, aligned_ND: Floats | None = None) -> Photos:
     """Return labelled photos with all their features."""
     with np.load(file) as stored:
         arrays = {name: stored[name].astype(np.float64) for name in ("last", "larger", "layers", "eval")}
@@ -54,6 +55,9 @@ def photos_of(experiment: Experiment, file: Path) -> Photos:
         "both": np.concatenate([arrays["last"], layers_NE[:, :start]], axis=1),
         "sizes": (arrays["last"] + arrays["larger"]) / 2,
     }
+    if aligned_ND is not None:
+        features["aligned"] = aligned_ND.astype(np.float64)
+        features["aligned_features"] = (features["last"] + features["aligned"]) / 2
     frame, space = experiment.manifest, experiment.cfg.space
     person_N = np.unique(frame["person"].to_numpy(np.str_), return_inverse=True)[1].astype(np.int64)
     assert experiment.person_clustering is not None
@@ -131,20 +135,25 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--only", nargs="+", default=[], metavar="NAME", help="only these variants, and the base")
     parser.add_argument("--divisions", nargs="+", type=int, default=[0], metavar="N", help="seeds of the folds")
     parser.add_argument("--write", type=Path, default=None, metavar="FILE", help="Markdown file to write")
+    parser.add_argument("--detector", type=Path, metavar="FILE", help="of faces, YuNet: variants of aligned photos too")
     given = parser.parse_args(argv)
-    wanted = [one for one in variants() if not given.only or one.name in {BASE, *given.only}]
+    known = variants(aligned=given.detector is not None)
+    wanted = [one for one in known if not given.only or one.name in {BASE, *given.only}]
     if unknown := set(given.only) - {one.name for one in wanted}:
         parser.error(f"no such variant: {', '.join(sorted(unknown))}")
     run, file = prepared(given.data, given.out, given.weights)
     experiment, _ = open_experiment(RunDir(run.path))
-    photos, ids = photos_of(experiment, file), experiment.manifest["id"].tolist()
+    detector = given.detector
+    aligned_ND = None if detector is None else aligned_features(given.data, given.out, given.weights, detector)
+    photos, ids = photos_of(experiment, file, aligned_ND), experiment.manifest["id"].tolist()
     folds = {given.out / "rows" / str(seed): fold_of(experiment, seed) for seed in given.divisions}
     with one_thread_of_blas():
         for folder, fold_N in folds.items():
             computed(wanted, photos, fold_N, folder)
         found = compared(wanted, photos, ids, folds)
     ways = sum(len(one.modes) for one in wanted if one.name != BASE) * len(RULES)
-    options = f"--divisions {' '.join(map(str, given.divisions))} --write benchmarks/feature_heads.md"
+    turned = "--detector FILE " if detector is not None else ""
+    options = f"{turned}--divisions {' '.join(map(str, given.divisions))} --write benchmarks/feature_heads.md"
     heading = [
         "# Variants of heads on frozen features",
         "",

@@ -12,6 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from head_variants.aligned import aligned_copy
 from maskcls.cli import run_app
 from maskcls.data.layouts.source import image_root, read_unlabelled
 from maskcls.engine.device import Accelerator, start, worker_count
@@ -63,6 +64,24 @@ def prepared(data: Path, out: Path, weights: str) -> tuple[RunDir, Path]:
         last, larger_size, new = _last(run), _last(larger), _to_predict(run, data)
         np.savez(file, layers=layers, widths=widths, last=last, larger=larger_size, eval=new)
     return run, file
+
+
+def aligned_features(data: Path, out: Path, weights: str, detector: Path) -> Floats:
+    """Return the last features (N, D) of the recipe on aligned photos, in the order of the recipe's run; made once."""
+    run, copy_of, file = RunDir(out / "aligned_run"), out / "aligned", out / "aligned.npy"
+    if not file.exists():
+        whole, _ = open_with_photos(RunDir(out / "recipe"), None)
+        if not (copy_of / "train" / "train.csv").exists():
+            print(f"{aligned_copy(data, whole, copy_of, detector)} photos have a face")
+        if not run.summary.exists():
+            words = ["train", str(copy_of), "--run", str(run.path), "--config", RECIPE, f"model.weights={weights}"]
+            if code := run_app([*words, "train.report=false", "predict.groups=none"]):
+                raise SystemExit(f"maskcls {' '.join(words)} ended with {code}")
+        experiment, _ = open_with_photos(run, None)
+        assert experiment.manifest["id"].tolist() == whole.manifest["id"].tolist()
+        np.save(file, _last(run))
+    found: Floats = np.load(file)
+    return found
 
 
 def _opened(run: RunDir) -> tuple[Experiment, Member, Accelerator, Reporter]:

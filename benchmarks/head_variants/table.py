@@ -187,7 +187,20 @@ def _co_taught() -> list[Variant]:
     ]
 
 
-def variants() -> list[Variant]:
-    """Return the base and all variants."""
+def _aligned() -> list[Variant]:
+    family = "Faces turned and scaled to the same place, added last"
+    both = ("last", "aligned")
+    return [
+        Variant("aligned", family, "aligned photos", partial(several.with_features, name="aligned")),
+        Variant("aligned_mean", family, "both: mean of heads", partial(several.features_mean, names=both)),
+        Variant(
+            "aligned_features", family, "both: mean features", partial(several.with_features, name="aligned_features")
+        ),
+    ]
+
+
+def variants(*, aligned: bool = False) -> list[Variant]:
+    """Return the base and all variants; aligned: those of aligned photos too, which need a face detector."""
     first = Variant(BASE, "Base", "the recipe", several.base)
-    return [first, *_person(), *_labels(), *_unlabelled(), *_several(), *_together(), *_co_taught()]
+    found = [first, *_person(), *_labels(), *_unlabelled(), *_several(), *_together(), *_co_taught()]
+    return found + (_aligned() if aligned else [])

@@ -19,6 +19,7 @@ from maskcls.labels import CONTEST
 
 NAMES = (
     "ages",
+    "aligned",
     "coteaching",
     "label_faults",
     "people",
@@ -32,6 +33,7 @@ NAMES = (
     "unlabelled",
 )
 PEOPLE, EACH, WIDTH = 90, 4, 8
+NAMED = ("last", "larger", "penultimate", "earlier", "aligned", "aligned_features")
 TRANSDUCTIVE = "More from photos without labels"
 
 
@@ -62,7 +64,7 @@ def photos(variants: SimpleNamespace) -> Any:
     own_ND[:, 0] += 3 * labels["gender"]
     own_ND[:, 1] += age_N / 10
     own_ND[:, 2:5] += 4 * np.eye(3)[labels["mask"]]
-    features = {name: own_ND @ rng.normal(size=(WIDTH, WIDTH)) for name in ("last", "larger", "penultimate", "earlier")}
+    features = {name: own_ND @ rng.normal(size=(WIDTH, WIDTH)) for name in NAMED}
     features |= {"both": np.concatenate([own_ND, features["earlier"]], axis=1), "sizes": features["last"] + 1}
     new_MD = rng.normal(size=(50, WIDTH))
     return variants.split.Photos(CONTEST, features, new_MD, labels, age_N, person_N, person_N)
@@ -78,10 +80,10 @@ def test_examples_in_docstrings(name: str, variants: SimpleNamespace) -> None:
 
 def test_every_variant_predicts_every_photo(variants: SimpleNamespace, photos: Any) -> None:
     here = variants.split.split(photos, FOLD_N, 0)
-    names = [one.name for one in variants.table.variants()]
+    names = [one.name for one in variants.table.variants(aligned=True)]
     assert names[0] == variants.table.BASE
     assert len(set(names)) == len(names) >= 30
-    for one in variants.table.variants():
+    for one in variants.table.variants(aligned=True):
         logs = one.make(here)
         for task, log_NC in logs.items():
             np.testing.assert_allclose(np.exp(log_NC).sum(axis=1), 1, atol=1e-6, err_msg=one.name)
@@ -102,7 +104,7 @@ def test_variants_know_no_other_validation_photo(variants: SimpleNamespace, phot
         age_N=np.where(FOLD_N == 0, 20, photos.age_N),
     )
     a, b = (variants.split.split(one, FOLD_N, 0) for one in (photos, other))
-    for one in variants.table.variants():
+    for one in variants.table.variants(aligned=True):
         if one.family == TRANSDUCTIVE and one.trust is None and not one.own:
             continue
         for task, log_NC in one.make(a).items():
@@ -112,7 +114,7 @@ def test_variants_know_no_other_validation_photo(variants: SimpleNamespace, phot
 def test_labels_of_photos_without_labels_are_not_there(variants: SimpleNamespace, photos: Any) -> None:
     other = replace(photos, labels={task: np.where(FOLD_N == 0, 0, label_N) for task, label_N in photos.labels.items()})
     a, b = (variants.split.split(one, FOLD_N, 0) for one in (photos, other))
-    for one in variants.table.variants():
+    for one in variants.table.variants(aligned=True):
         if one.family == TRANSDUCTIVE:
             for task, log_NC in one.make(a).items():
                 np.testing.assert_array_equal(one.make(b)[task], log_NC, err_msg=one.name)
@@ -242,3 +244,24 @@ def test_a_variant_that_is_the_base_has_no_difference(variants: SimpleNamespace,
             >= found.plain["argmax"].high - found.plain["argmax"].low
         )
         assert found.loss_difference.value == 0
+
+
+def test_a_moved_turned_and_scaled_face_is_moved_back(variants: SimpleNamespace) -> None:
+    rng, angle = np.random.default_rng(0), np.deg2rad(20)
+    points = rng.normal(size=(5, 2))
+    turn = 1.7 * np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
+    moved = points @ turn.T + (3, -8)
+    matrix = variants.aligned.similarity(moved, points)
+    np.testing.assert_allclose(moved @ matrix[:, :2].T + matrix[:, 2], points, atol=1e-12)
+    noisy = moved + 0.1 * rng.normal(size=moved.shape)
+    best = variants.aligned.similarity(noisy, points)
+
+    def error(change: float, place: tuple[int, int]) -> float:
+        a, b = best[0, 0], best[1, 0]
+        tried = [a, b, best[0, 2], best[1, 2]]
+        tried[place[0] * 2 + place[1]] += change
+        other = np.array([[tried[0], -tried[1], tried[2]], [tried[1], tried[0], tried[3]]])
+        return float(((noisy @ other[:, :2].T + other[:, 2] - points) ** 2).sum())
+
+    for place in ((0, 0), (0, 1), (1, 0), (1, 1)):  # no other similarity is nearer
+        assert error(0.0, place) < min(error(1e-3, place), error(-1e-3, place))
