@@ -159,7 +159,7 @@ BOUNDS: dict[str, tuple[list[str], list[str]]] = {
     "model.heads": (["joint", "multi", "separate"], ["single", "null", "[multi]"]),
     "model.train": (["all", "heads"], ["none", "null", "true"]),
     "heads.kind": (["lda", "ridge", "logistic", "mlp"], ["svm", "null", "LDA"]),
-    "heads.strength": (["auto", "1e-9", "2"], ["0", "-1", ".nan", ".inf", "high", "null", "true"]),
+    "heads.strength": (["auto", "1e-6", "1e6"], ["9e-7", "1000001", "0", "-1", ".nan", ".inf", "high", "null", "true"]),
     "heads.balance": SHARE,
     "heads.hidden": (["1", "4096"], ["0", "4097", "8.0", "true", "null", "auto"]),
     "heads.augmented": (["0", "100"], ["-1", "101", "1.0", "true", "null"]),

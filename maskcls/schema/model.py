@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from maskcls.schema.section import Auto, Below, FilePath, Positive, Section, Share, Text
+from maskcls.schema.section import Auto, Below, FilePath, Section, Share, Text
 
 
 class ModelConfig(Section):
@@ -41,7 +41,7 @@ class HeadsConfig(Section):
     with a squared penalty. logistic: multinomial logistic regression with a squared penalty, which takes longest of the
     linear ones. mlp: a network with one hidden layer (heads.hidden), which depends on the seed. All are fitted on
     standardised features."""
-    strength: Auto | Positive = "auto"
+    strength: Auto | Annotated[float, Field(ge=1e-6, le=1e6)] = "auto"
     """Strength of the regularisation. lda: share of the covariance that is replaced by a multiple of the identity, up
     to 1. ridge, logistic, mlp: factor of the squared weights beside a mean of the loss. auto: chosen for every head and
     fold between parts of its training people, by the log loss; never by validation rows."""

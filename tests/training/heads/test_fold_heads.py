@@ -128,6 +128,15 @@ def test_a_strength_is_used_or_chosen_among_those_of_its_kind(kind: str) -> None
 
 
 @pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("strength", [1e-6, 1e6])
+def test_the_extreme_strengths_give_finite_heads(kind: str, strength: float) -> None:
+    if kind == "lda":
+        strength = min(strength, 1.0)
+    for found in fit(f"heads.kind={kind}", f"heads.strength={strength}").values():
+        assert all(np.isfinite(part).all() for part in found.head.tensors.values())
+
+
+@pytest.mark.parametrize("kind", KINDS)
 def test_balance_predicts_rare_classes_more_often(kind: str) -> None:
     of = rows()
     counts = []
