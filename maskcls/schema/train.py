@@ -68,8 +68,9 @@ class TrainConfig(Section):
     of each task."""
     baseline: Auto | bool = "auto"
     """Fit heads on the frozen backbone too, as model.train=heads does, before the first step, and say what training the
-    whole network adds to their score on the same folds. Not for a backbone with random weights. auto: where that is
-    possible, but not in the trials of a search, the stages of --budget and the trainings of a verdict on samples."""
+    whole network adds to their score on the same folds. Not for a backbone with random weights, or pseudo labels with
+    probabilities. auto: where that is possible, but not in the trials of a search, the stages of --budget and the
+    trainings of a verdict on samples."""
     report: bool = True
     """Write a page about the run, report/index.html in its folder, when the training is finished. Needs the extra
     `report`."""

@@ -304,6 +304,21 @@ def test_soft_labels_teach_a_network_a_task(pseudo: Path, drawn: Path, tmp_path:
     assert train(drawn, tmp_path / "run", "train.epochs=1", *words, "--folds", "0") == 0
 
 
+@pytest.mark.parametrize("wanted", ["auto", "true"])
+def test_a_training_on_soft_labels_from_weights_has_no_baseline_and_goes_on(
+    wanted: str, base: Path, pseudo: Path, drawn: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Heads are fitted on labels, so only a baseline that was asked for is missed, and the training is not refused."""
+    weights, run = tmp_path / "trunk.safetensors", tmp_path / "run"
+    weights.write_bytes((base / "fold0/best/weights.safetensors").read_bytes())
+    words = (*WORDS, f"data.pseudo={pseudo}", f"model.weights={weights}", f"train.baseline={wanted}", "--folds", "0")
+    assert train(drawn, run, *words) == 0
+    said = "no baseline of fitted heads: data.pseudo: heads are fitted on labels" in capsys.readouterr().err
+    assert said == (wanted == "true")
+    assert RunDir(run).fold(0).oof.exists()
+    assert not RunDir(run).fold(0).frozen_heads.exists()
+
+
 @pytest.mark.parametrize(
     ("words", "message"),
     [

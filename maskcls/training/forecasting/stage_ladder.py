@@ -9,7 +9,6 @@ from pathlib import Path
 
 from maskcls import config
 from maskcls.data.rows.manifest import real_rows
-from maskcls.errors import DataError
 from maskcls.nn.backbone_sizes import takes
 from maskcls.rundir import RunDir, StagesDir
 from maskcls.runs.checks import wanted_folds
@@ -20,7 +19,7 @@ from maskcls.show.runs.stages import LadderForecast
 from maskcls.show.terminal.progress import Reporter
 from maskcls.training.experiment import Experiment, read_experiment
 from maskcls.training.forecasting.forecast import forecast, planned
-from maskcls.training.heads.fold_heads import check_fittable
+from maskcls.training.heads.fittable import why_unfittable
 
 
 @dataclass(frozen=True)
@@ -59,13 +58,7 @@ def _why_no_heads(experiment: Experiment, free: Sequence[str]) -> str:
     cfg = experiment.cfg
     if "model.train" not in free:
         return without_heads(cfg) or f"model.train={cfg.model.train} was given"
-    try:
-        for member in experiment.kinds:
-            for k in range(cfg.folds.k):
-                check_fittable(experiment.rows(member, k), member.cfg)
-    except DataError as error:
-        return f"{error.where}: {error.what}"
-    return ""
+    return why_unfittable(experiment)
 
 
 def forecast_ladder(

@@ -12,6 +12,7 @@ from maskcls.show.terminal.progress import Reporter
 from maskcls.training.experiment import Experiment
 from maskcls.training.heads.blas_threads import one_thread_of_blas
 from maskcls.training.heads.fit_networks import feature_probabilities
+from maskcls.training.heads.fittable import why_unfittable
 from maskcls.training.heads.fold_heads import fit_fold_heads, set_heads
 from maskcls.training.heads.frozen_features import frozen_features
 
@@ -19,8 +20,9 @@ from maskcls.training.heads.frozen_features import frozen_features
 def save_baseline(experiment: Experiment, folds: Sequence[int], accelerator: Accelerator, report: Reporter) -> None:
     """Commit, for every fold that is not done, what fitted heads on the starting weights predict for its rows.
 
-    The heads are those of model.train=heads with the default settings of `heads`. A backbone with random weights, a
-    leaky run and a training in several processes have no baseline; a line says so where train.baseline is true.
+    The heads are those of model.train=heads with the default settings of `heads`. There is none for a backbone with
+    random weights, pseudo labels with probabilities, a leaky run and a training in several processes; a line says so
+    where train.baseline is true.
     """
     if why := without_baseline(experiment, accelerator):
         if experiment.cfg.train.baseline is True:
@@ -54,7 +56,7 @@ def without_baseline(experiment: Experiment, accelerator: Accelerator) -> str:
         return "the backbone has random weights"
     if accelerator.num_processes > 1:
         return "it is computed by one process alone"
-    return "the run is leaky" if experiment.leaky else ""
+    return "the run is leaky" if experiment.leaky else why_unfittable(experiment)
 
 
 def with_fitted_heads(cfg: Config) -> Config:
