@@ -29,7 +29,7 @@ OTHER_BACKBONE = "choose the backbone these weights belong to (model.backbone), 
 class Network(nn.Module):
     """Images (B, 3, H, W), normalised, to logits {head: (B, outputs)}.
 
-    trunk     maps images to features (B, features).
+    trunk     maps images to features (B, features); features: their number.
     specs     the heads by name; an int is a softmax head with that number of classes.
     drop      dropout probability before the heads, in [0, 1).
     samples   number of dropout masks per image in training (multi-sample dropout, Inoue 2019, arXiv:1905.09788): logits
@@ -48,7 +48,7 @@ class Network(nn.Module):
         balanced: bool = False,
     ) -> None:
         super().__init__()
-        self.trunk, self.samples = trunk, samples
+        self.trunk, self.features, self.samples = trunk, features, samples
         self.specs = {name: Head(name, spec) if isinstance(spec, int) else spec for name, spec in specs.items()}
         self.drop = nn.Dropout(drop)
         self.heads = nn.ModuleDict()

@@ -17,6 +17,7 @@ from maskcls.results.predictions import Predictions
 from maskcls.rundir import RunDir
 from maskcls.runs.stages.ladder import CHOSEN, ladder, stage_config
 from maskcls.synth.arms.arm_settings import build_arms
+from maskcls.training.heads import baseline
 from maskcls.training.stored_experiment import open_experiment
 
 FOLDS = "folds.k=3"
@@ -127,6 +128,23 @@ def test_random_weights_have_none_and_only_a_wanted_one_is_missed(
     said = "no baseline of fitted heads: the backbone has random weights" in capsys.readouterr().err
     assert said == (wanted == "true")
     assert not [name for name in hashes(tmp_path / "run") if "frozen" in name]
+
+
+@pytest.mark.parametrize(("wanted", "there"), [("auto", False), ("true", True)])
+def test_features_that_take_too_much_memory(
+    drawn: Path,
+    weights: str,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    wanted: str,
+    there: bool,
+) -> None:
+    monkeypatch.setattr(baseline, "available_bytes", lambda: 1000)
+    assert train(drawn, tmp_path / "run", FOLDS, weights, f"train.baseline={wanted}", "train.epochs=1") == 0
+    said = " ".join(capsys.readouterr().err.split())
+    assert ("no baseline of fitted heads: it would take 0.0 of 0.0 GiB of memory" in said) != there
+    assert ("baseline" in json.loads((tmp_path / "run/summary.json").read_text())) == there
 
 
 @pytest.mark.parametrize(("wanted", "kept"), [("auto", False), (True, True), (False, False)])
