@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import sys
 from collections.abc import Callable, Container, Iterator, Sequence
 from contextlib import contextmanager
@@ -212,10 +213,10 @@ def how_to_resume(run: Path, on: str | None = None, said: Container[str] = ()) -
     begun = (RunDir(run), RepeatsDir(run).repeat(0), StagesDir(run).stage(0))
     if not any(one.env.exists() for one in begun):
         return NOT_BEGUN
-    engine = "" if on is None else f" --on {on}"
+    again = shlex.join(["maskcls", "resume", str(run), *([] if on is None else ["--on", on])])
     if on is not None and jobs_go_on(said):
-        return f"the jobs go on. Watch them, and finish the run, with: maskcls resume {run}{engine}"
-    return f"what was trained is kept. Continue with: maskcls resume {run}{engine}"
+        return f"the jobs go on. Watch them, and finish the run, with: {again}"
+    return f"what was trained is kept. Continue with: {again}"
 
 
 def jobs_go_on(said: Container[str]) -> bool:

@@ -75,8 +75,9 @@ def train(
     from maskcls.runs.checks import check_training, refuse_existing
     from maskcls.show.terminal.progress import LOADING, Reporter, main_process
 
+    free = () if budget is None else _chosen_by_stages(cfg, origins, folds)
     if main_process():
-        for line in unused_in_training(cfg, origins, fitting=budget is not None):
+        for line in unused_in_training(cfg, origins, fitting="model.train" in free):
             typer.echo(line, err=True)
     check_training(data, cfg, folds)  # before torch is imported, here and in the other verbs
     if on is not None:
@@ -86,7 +87,7 @@ def train(
     if main_process():
         refuse_existing(folder, data)
     if budget is not None:
-        _train_in_time(data, cfg, folder.path, origins, budget, folds, began_s, dry_run=dry_run, json=json)
+        _train_in_time(data, (cfg, free, origins), folder.path, budget, folds, began_s, dry_run=dry_run, json=json)
         return
     if cfg.folds.repeats > 1:
         from maskcls.runs.repeats.repeat_runs import check_repeating, repeat_config
@@ -175,11 +176,17 @@ def _train_repeats(
     print_repeats(folder, found, noun_of_run(repeats.repeat(0)), json=json)
 
 
+def _chosen_by_stages(cfg: Settings, origins: Mapping[str, SettingOrigin], folds: str | None) -> tuple[str, ...]:
+    from maskcls.config.completion import shipped_names
+    from maskcls.runs.stages.ladder import free_settings
+
+    return free_settings(cfg, origins, [f"{name}.yaml" for name in shipped_names("")], folds)
+
+
 def _train_in_time(
     data: Path,
-    cfg: Settings,
+    new: tuple[Settings, tuple[str, ...], Mapping[str, SettingOrigin]],
     folder: Path,
-    origins: Mapping[str, SettingOrigin],
     budget: str,
     folds: str | None,
     began_s: float,
@@ -187,16 +194,17 @@ def _train_in_time(
     dry_run: bool,
     json: bool,
 ) -> None:
-    """Train the stages that a time limit allows; with `dry_run`, print them with their forecasts."""
-    from maskcls.config.completion import shipped_names
+    """Train the stages that a time limit allows; with `dry_run`, print them with their forecasts.
+
+    new  settings, those that stages choose, and origins.
+    """
     from maskcls.durations import parse_duration
     from maskcls.rundir import StagesDir
-    from maskcls.runs.stages.ladder import free_settings
     from maskcls.runs.stages.limits import check_staging
 
     limit_s = parse_duration(budget, "--budget")
+    cfg, free, _ = new
     check_staging(cfg)
-    free = free_settings(cfg, origins, [f"{name}.yaml" for name in shipped_names("")], folds)
     stages = StagesDir(folder)
     if dry_run:
         from maskcls.show.runs.stages import print_ladder
@@ -208,7 +216,7 @@ def _train_in_time(
             found = forecast_ladder(data, cfg, free, stages, folds, limit_s, report)
         print_ladder(found, folder, json=json)
         return
-    _work_in_time(stages, limit_s, began_s, data, (cfg, free, origins), folds, json=json)
+    _work_in_time(stages, limit_s, began_s, data, new, folds, json=json)
 
 
 def _work_in_time(

@@ -28,6 +28,13 @@ def test_an_interrupt_says_how_to_continue(
     assert capsys.readouterr().err == expected
 
 
+def test_a_folder_with_a_space_is_quoted(tmp_path: Path) -> None:
+    run = tmp_path / "my run"
+    run.mkdir()
+    (run / "env.json").write_text("{}")
+    assert how_to_resume(run).endswith(f"Continue with: maskcls resume '{run}'")
+
+
 def test_an_interrupted_command_says_whether_its_jobs_go_on(tmp_path: Path) -> None:
     (tmp_path / "env.json").write_text("{}")
     command = f"maskcls resume {tmp_path} --on ray"

@@ -244,9 +244,11 @@ def test_a_dry_run_shows_the_stage_of_heads_or_why_there_is_none(
         ([], "the backbone has random weights"),
         (["age.head=ordinal", weights], "expected only age.drop of the section age"),
     ):
-        assert run_app([*words, *given]) == 0
-        out = " ".join(capsys.readouterr().out.split())
+        assert run_app([*words, *given, "heads.kind=ridge"]) == 0
+        shown = capsys.readouterr()
+        out = " ".join(shown.out.split())
         assert f"no stage of fitted heads: {why}" in out
+        assert "heads.kind has no effect: model.train is all" in shown.err
         assert "32x32, fitted heads" not in out
 
 

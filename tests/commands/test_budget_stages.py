@@ -12,16 +12,16 @@ from types import SimpleNamespace
 import pytest
 from surrogate_stages import LADDER, finish
 
-from maskcls import config
+from maskcls import config, files
 from maskcls.commands.budget import train_stages
 from maskcls.commands.budget.train_stages import StageWork, begin_stages, continue_stages
-from maskcls.errors import ResourceError, Stopped
+from maskcls.errors import BusyError, ResourceError, ResultError, Stopped
 from maskcls.machine.time_limit import TimeLimit
 from maskcls.rundir import RunDir, StagesDir
 from maskcls.runs.stages.answering import answering_run
 from maskcls.runs.stages.forecasting import StageCost
 from maskcls.runs.stages.ladder import CHOSEN, StageSettings, stage_work
-from maskcls.runs.stages.record import read_stages
+from maskcls.runs.stages.record import read_stages, refuse_begun_stages
 from maskcls.schema import Config
 from maskcls.show.runs.stages import StagesOutcome, print_stages, refuse_without_stage
 from maskcls.show.terminal.progress import Reporter
@@ -262,6 +262,21 @@ def test_heads_that_the_limit_stops_are_continued(machine: Machine, tmp_path: Pa
     assert go_on(machine, tmp_path / "r", math.inf).chosen == 0
     assert (machine.resumed, machine.trained) == (["stage0"], [("stage0", 0)])
     assert go_on(machine, tmp_path / "r", 9).unfinished == StagesDir(tmp_path / "r").stage(1)
+
+
+def test_a_folder_with_a_space_is_quoted_in_commands(machine: Machine, tmp_path: Path) -> None:
+    machine.ladder = (HEADS, *LADDER)
+    folder = tmp_path / "my run"
+    with pytest.raises(ResourceError) as raised:
+        refuse_without_stage(begin(machine, folder, 20))
+    assert f"maskcls resume '{folder}'; or " in str(raised.value.fix)
+    with pytest.raises(ResultError) as unanswered:
+        answering_run(folder)
+    assert unanswered.value.fix == f"finish it with: maskcls resume '{folder}'"
+    files.commit(StagesDir(folder).stage(0).env, b"{}")
+    with pytest.raises(BusyError) as begun:
+        refuse_begun_stages(StagesDir(folder))
+    assert str(begun.value.fix).endswith(f"maskcls resume '{folder}' --budget 30m")
 
 
 def test_why_no_heads_are_fitted_is_said(machine: Machine, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

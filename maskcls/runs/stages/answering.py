@@ -7,6 +7,7 @@ leaves either the stage before or the new one as the answer.
 from __future__ import annotations
 
 import math
+import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -82,6 +83,8 @@ def answering_run(path: Path) -> Path:
     stage = answering_stage(StagesDir(path))
     if stage is None:
         raise ResultError(
-            "no stage of the training is finished", where=str(path), fix=f"finish it with: maskcls resume {path}"
+            "no stage of the training is finished",
+            where=str(path),
+            fix=f"finish it with: maskcls resume {shlex.quote(str(path))}",
         )
     return stage.path

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import shlex
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -74,7 +75,7 @@ def refuse_without_stage(found: StagesOutcome) -> None:
             "the time was up before the first stage was finished, so there is no usable run",
             where=str(found.folder),
             got=f"--budget of {duration(found.limit_s)}",
-            fix=f"finish it with: maskcls resume {found.folder}; or {more}" if found.stages else more,
+            fix=f"finish it with: maskcls resume {shlex.quote(str(found.folder))}; or {more}" if found.stages else more,
         )
 
 
@@ -88,7 +89,7 @@ def print_stages(found: StagesOutcome, after: AfterTraining | None, noun: Noun =
     if json:
         print_json(_as_json(found, summary, after))
         return
-    left = found.unfinished
+    left, folder = found.unfinished, shlex.quote(str(found.folder))
     if run is not None and summary is not None:
         say_scores(run.path, summary, noun)
     if found.stages:
@@ -96,10 +97,10 @@ def print_stages(found: StagesOutcome, after: AfterTraining | None, noun: Noun =
     if run is not None:
         say(f"give {found.folder} to predict, evaluate and the other verbs; they use its stage {found.chosen} (*)")
     if left is not None:
-        say_whole(f"stage {left.path.name[5:]} is not finished; continue: maskcls resume {found.folder} --budget 30m\n")
+        say_whole(f"stage {left.path.name[5:]} is not finished; continue: maskcls resume {folder} --budget 30m\n")
     if after:
         if after.page is None and run is not None and summary is not None:
-            say_whole(f"no report page; write it: maskcls report {found.folder}\n")
+            say_whole(f"no report page; write it: maskcls report {folder}\n")
         say_after(after)
 
 
