@@ -18,6 +18,7 @@ import numpy as np
 import pandas as pd
 
 from maskcls.engine.device import start
+from maskcls.errors import shell_word
 from maskcls.rundir import RunDir
 from maskcls.runs.checks import wanted_folds
 from maskcls.runs.environment import this_machine
@@ -76,7 +77,7 @@ def main() -> None:
     folds = wanted_folds(arguments.folds, experiment.cfg.folds.k)
     summary = read_summary(experiment.run)
     if summary is None or not set(folds) <= set(summary.fold_numbers):
-        raise SystemExit(f"{arguments.run} is not finished; maskcls resume {arguments.run}")
+        raise SystemExit(f"{arguments.run} is not finished; maskcls resume {shell_word(arguments.run)}")
     person = [summary.folds[str(k)] for k in folds]
     image = list(image_level_summary(experiment, folds).folds.values())
     keys = ["macro_f1", *experiment.cfg.space.names]

@@ -6,6 +6,7 @@ of the command line's interface: they do not change.
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Sequence
 from enum import IntEnum
 from typing import Self
@@ -29,6 +30,15 @@ class Exit(IntEnum):
     INTERRUPTED = 130
     PIPE = 141
     TERMINATED = 143
+
+
+def shell_word(path: object) -> str:
+    """Return a path as one word of a command that a person may paste into a shell.
+
+    >>> shell_word("runs/a"), shell_word("my runs/a")
+    ('runs/a', "'my runs/a'")
+    """
+    return shlex.quote(str(path))
 
 
 class Stopped(BaseException):

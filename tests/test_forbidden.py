@@ -5,6 +5,7 @@ The rules read the source text, so nothing has to be imported or triggered. Name
 """
 
 import ast
+import re
 import socket
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -27,6 +28,7 @@ SAFE_YAML_LOADERS = {"yaml.SafeLoader", "yaml.CSafeLoader"}
 SHELLS = {"os.system", "os.popen", "subprocess.getoutput", "subprocess.getstatusoutput"}
 # Everything else in numpy.random draws from, or seeds, one state shared by the whole process.
 OWN_GENERATORS = {"default_rng", "Generator", "SeedSequence", "BitGenerator", "PCG64", "PCG64DXSM", "Philox"}
+PATHS = {"path", "folder", "run", "data", "root", "file", "study", "output", "answers", "trunk", "faces", "submission"}
 BROAD = {"Exception", "BaseException"}
 
 Finding = tuple[str, int]  # rule, line
@@ -190,6 +192,21 @@ def click_imports(src: Source) -> Iterator[int]:
             yield line
 
 
+def unquoted_paths(src: Source) -> Iterator[int]:
+    """Find a command to be pasted into a shell with a path that may have a space, see `errors.shell_word`."""
+    for node in src.nodes:
+        if not isinstance(node, ast.JoinedStr):
+            continue
+        before = ""
+        for part in node.values:
+            if isinstance(part, ast.Constant):
+                before += str(part.value)
+            elif isinstance(part, ast.FormattedValue):
+                name = src.dotted(part.value).rpartition(".")[2]
+                if re.search(r"\bmaskcls [a-z]", before) and name in PATHS:
+                    yield part.lineno
+
+
 RULES: dict[str, Callable[[Source], Iterator[int]]] = {
     "pickle": pickles,
     "torch.load": torch_load_of_code,
@@ -201,6 +218,7 @@ RULES: dict[str, Callable[[Source], Iterator[int]]] = {
     "swallowed error": swallowed_errors,
     "shared randomness": shared_randomness,
     "click": click_imports,
+    "path in a command": unquoted_paths,
 }
 
 
@@ -294,6 +312,8 @@ PLANTED = [
     ("shared randomness", "import numpy as np\nRNG = np.random.default_rng(0)"),
     ("click", "import click"),
     ("click", "from typer._click import Context"),
+    ("path in a command", "f'continue with: maskcls resume {run.path}'"),
+    ("path in a command", "f'maskcls predict {shell_word(run.path)} --data {data}'"),
 ]
 
 INNOCENT = [
@@ -309,6 +329,7 @@ INNOCENT = [
     "import contextlib\nwith contextlib.suppress(FileNotFoundError):\n    f()",
     "import numpy as np\ndef f(seed: int, rng: np.random.Generator):\n    return np.random.default_rng(seed).random()",
     "import random\nrandom.shuffle",  # the standard library's, not numpy's
+    "f'{run.path}: continue with: maskcls resume {shell_word(run.path)} --folds {fold}'",
 ]
 
 

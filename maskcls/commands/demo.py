@@ -8,7 +8,7 @@ from pathlib import Path
 
 from maskcls import config
 from maskcls.data.drawn.faces import make_faces
-from maskcls.errors import BusyError, ResourceError
+from maskcls.errors import BusyError, ResourceError, shell_word
 from maskcls.results.scores.metrics import score
 from maskcls.rundir import RunDir
 from maskcls.runs.read_labelled import read_submission
@@ -39,15 +39,17 @@ def demo(
     if answers.exists():
         report.note(f"{faces} exists and is used again")
     else:
-        report.note(f"$ maskcls data make {faces} --people {PEOPLE} --eval-people {EVAL_PEOPLE} --seed {SEED}")
+        report.note(
+            f"$ maskcls data make {shell_word(faces)} --people {PEOPLE} --eval-people {EVAL_PEOPLE} --seed {SEED}"
+        )
         with report.busy("drawing faces"):
             make_faces(faces, people=PEOPLE, eval_people=EVAL_PEOPLE, seed=SEED)
     cfg, _ = config.load(config.find(Path("tiny_cpu")))
-    report.note(f"$ maskcls train {faces} --config tiny_cpu --run {run.path}")
+    report.note(f"$ maskcls train {shell_word(faces)} --config tiny_cpu --run {shell_word(run.path)}")
     train(faces, cfg, run)
-    report.note(f"$ maskcls predict {run.path} --data {faces} -o {submission}")
+    report.note(f"$ maskcls predict {shell_word(run.path)} --data {shell_word(faces)} -o {shell_word(submission)}")
     predict(run, faces, submission)
-    report.note(f"$ maskcls evaluate {submission} --answers {answers}")
+    report.note(f"$ maskcls evaluate {shell_word(submission)} --answers {shell_word(answers)}")
     labelled = read_submission(submission, answers)
     scores = score(labelled.pred_N, labelled.truth, labelled.space)
     return DemoResult(run.path, submission, scores, 1 / cfg.space.size, time.monotonic() - started)

@@ -14,7 +14,7 @@ from maskcls.data.views.planted_shift import Shift
 from maskcls.engine.device import Accelerator, start
 from maskcls.engine.fit import validation_reader
 from maskcls.engine.infer import infer
-from maskcls.errors import ResultError
+from maskcls.errors import ResultError, shell_word
 from maskcls.labels import Floats
 from maskcls.results.comparison.adaptation import AdaptationTrial, compare_adaptations
 from maskcls.results.comparison.views import ViewSearch, compare_views
@@ -49,7 +49,9 @@ def tta(run: RunDir, *, overrides: list[str], report: Reporter, data: Path | Non
             "choosing views needs two folds or more",
             where=str(run.path),
             got=f"{list(env.folds)}",
-            fix=f"maskcls resume {run.path} --folds {left[0]}" if left else "train a new run with folds.k=2",
+            fix=f"maskcls resume {shell_word(run.path)} --folds {left[0]}"
+            if left
+            else "train a new run with folds.k=2",
         )
     if experiment.leaky:
         raise ResultError(
@@ -98,7 +100,7 @@ def try_adaptation(
             where=str(run.path),
             got="a leaky run" if experiment.leaky else f"folds {list(env.folds)}",
             expected="two folds or more, without data.leaky=true",
-            fix=f"maskcls resume {run.path} --folds …, or name another run",
+            fix=f"maskcls resume {shell_word(run.path)} --folds …, or name another run",
         )
     note_other_versions(run, report)
     accelerator = start(experiment.cfg.device)

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from maskcls import config
-from maskcls.errors import ResultError
+from maskcls.errors import ResultError, shell_word
 from maskcls.files import none_for_nan
 from maskcls.results.predictions import Predictions
 from maskcls.results.scores.intervals import macro_f1_intervals
@@ -64,7 +64,7 @@ def unseal(run: RunDir, *, date: datetime, report: Reporter, data: Path | None =
     if experiment.leaky:
         raise ResultError(LEAKY, where=str(run.path), fix=SCORED_FIX)
     if (summary := read_summary(run)) is None:
-        raise ResultError("the run is not finished", where=str(run.path), fix=f"maskcls resume {run.path}")
+        raise ResultError("the run is not finished", where=str(run.path), fix=f"maskcls resume {shell_word(run.path)}")
     with cured_by_restoring():
         predicted = predict_sealed(experiment, env, report)
     if predicted is None:

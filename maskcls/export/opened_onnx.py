@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from maskcls.errors import ConfigError, ResultError, UsageError
+from maskcls.errors import ConfigError, ResultError, UsageError, shell_word
 from maskcls.export.onnx_model import BATCH, OnnxModel, open_onnx
 from maskcls.rundir import RunDir
 
@@ -42,7 +42,7 @@ def open_exported_run(run: RunDir, overrides: Sequence[str] = (), *, decide: boo
     from maskcls.runs.environment import read_environment
     from maskcls.runs.networks import predicting_weights
 
-    again = f"maskcls export {run.path}"
+    again = f"maskcls export {shell_word(run.path)}"
     if not run.onnx.exists():
         raise UsageError("the run is not exported", where=str(run.onnx), fix=again)
     given, cfg, env = _settings(overrides), check_overrides(run, overrides), read_environment(run)
@@ -86,5 +86,5 @@ def _refuse_other(facts: Mapping[str, Any], name: str, wanted: object, path: Pat
             where=str(path),
             got=f"predict.{name}={wanted}",
             expected=f"predict.{name}={facts[name]}",
-            fix=f"leave it out, or export again: maskcls export {run} predict.{name}={wanted} --force",
+            fix=f"leave it out, or export again: maskcls export {shell_word(run)} predict.{name}={wanted} --force",
         )

@@ -12,7 +12,7 @@ from contextlib import closing
 from pathlib import Path
 
 from maskcls.engine.fit import logged_scores
-from maskcls.errors import MaskclsError, ResultError, Stopped
+from maskcls.errors import MaskclsError, ResultError, Stopped, shell_word
 from maskcls.jobs.ending import let_go_on
 from maskcls.jobs.engines.engine import JobEngine
 from maskcls.jobs.engines.engine_words import check_training_engine
@@ -95,14 +95,14 @@ def finish_with_jobs(
         with closing(_engine(on, run.jobs)) as opened:
             return finish_with_jobs(run, on=on, report=report, data=data, engine=opened)
     queue = _queue_of(run, on, engine, None if data is None else str(data.resolve()))
-    again = f"maskcls resume {run.path} --on {on}"
+    again = f"maskcls resume {shell_word(run.path)} --on {on}"
     watch, finishes = Watch(run.jobs, engine, queue, report, again=again), 0
     experiment, env = open_experiment(run, data)
     while (summary := finished_summary(experiment, env.folds)) is None:
         wanted = next_jobs(experiment, env.folds)
         finishes += wanted[0].job.kind == "finish"
         if finishes > MOST_FINISHES:
-            fix = f"maskcls resume {run.path}"
+            fix = f"maskcls resume {shell_word(run.path)}"
             raise ResultError("the jobs have ended, but the run is not complete", where=str(run.path), fix=fix)
         watch.until_done(wanted)
     run_lock.sweep_run(run)

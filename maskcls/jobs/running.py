@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 
-from maskcls.errors import BusyError, MaskclsError
+from maskcls.errors import BusyError, MaskclsError, shell_word
 from maskcls.jobs.engines.engine import JobEngine, JobStart
 from maskcls.jobs.engines.engine_words import parse_engine
 from maskcls.jobs.engines.opening import open_engine
@@ -33,7 +33,7 @@ def refuse_running_jobs(run: RunDir) -> None:
     """
     jobs = run.jobs
     if (queue := read_queue(jobs)) is not None:
-        watch = f"watch them with: maskcls resume {run.path} --on {queue.engine}"
+        watch = f"watch them with: maskcls resume {shell_word(run.path)} --on {queue.engine}"
         try:
             living = living_jobs(jobs, queue, open_engine(parse_engine(queue.engine), jobs))
         except MaskclsError as error:

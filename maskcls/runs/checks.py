@@ -13,7 +13,7 @@ from maskcls.config.installed_trackers import check_trackers
 from maskcls.csvfile import TABLE
 from maskcls.data.layouts.source import check_data
 from maskcls.data.photos.cache_folder import cache_folder
-from maskcls.errors import BusyError, DataError, UsageError, WeightsError
+from maskcls.errors import BusyError, DataError, UsageError, WeightsError, shell_word
 from maskcls.results.csv_with_origin import check_free
 from maskcls.results.pseudo.label_columns import PSEUDO_LABELS
 from maskcls.results.pseudo.rule_options import read_rule
@@ -142,7 +142,7 @@ def check_prediction(
     for member in members_of(run):
         cfg = check_overrides(member, overrides)
     if is_repeated(run) and decide:
-        fix = f"leave out --decide, or maskcls ensemble {run.path}/repeat* --decide"
+        fix = f"leave out --decide, or maskcls ensemble {shell_word(run.path)}/repeat* --decide"
         raise UsageError("a decision rule belongs to one run", where="--decide", got=str(run.path), fix=fix)
     check_data(data, cfg.data.format)
     check_cache(data, cfg)
@@ -156,7 +156,7 @@ def check_prediction(
         return
     refuse_adapting(cfg, RULE_WITHOUT_ADAPTATION, "leave out one of them")
     if groups is not None:
-        fix = f"maskcls ensemble {run.path} --groups … --oof-groups … --decide"
+        fix = f"maskcls ensemble {shell_word(run.path)} --groups … --oof-groups … --decide"
         raise UsageError(OTHER_GROUPS, where="--decide, --groups", fix=fix)
     own, asked = config.of_run(run.config).predict.groups, cfg.predict.groups
     if asked != own:
@@ -302,7 +302,7 @@ def refuse_existing(run: RunDir, data: Path) -> None:
         raise BusyError(
             "the folder holds an unfinished run",
             where=str(run.path),
-            fix=f"choose another --run, or continue it with: maskcls resume {run.path}",
+            fix=f"choose another --run, or continue it with: maskcls resume {shell_word(run.path)}",
         )
     if not run.lock_file.exists() and (taken := [path.name for path in identity_files(run) if path.exists()]):
         raise BusyError(

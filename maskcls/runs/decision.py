@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, assert_never
 import numpy as np
 
 from maskcls import files
-from maskcls.errors import ResultError, UsageError, WeightsError
+from maskcls.errors import ResultError, UsageError, WeightsError, shell_word
 from maskcls.labels import Floats, Ints, LabelSpace
 from maskcls.results.decisions.bias_correction import BiasCorrection, bias_corrected
 from maskcls.results.decisions.calibration import scaled
@@ -81,7 +81,7 @@ def read_decision(run: RunDir) -> Decision:
     """Read what `calibrate` committed; raises ResultError when it is missing, damaged, or older than the oof.npz."""
     from maskcls.runs.decision_file import check_calibrated, read_decision_file
 
-    again = f"maskcls calibrate {run.path}"
+    again = f"maskcls calibrate {shell_word(run.path)}"
     check_calibrated(run)
     try:
         decision = _decision(read_decision_file(run))

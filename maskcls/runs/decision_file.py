@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 from pydantic import Field, JsonValue
 
 from maskcls import owned
-from maskcls.errors import ResultError
+from maskcls.errors import ResultError, shell_word
 from maskcls.labels import Task
 from maskcls.results.comparison.difference import Difference
 from maskcls.results.decisions.bias_correction import BiasCorrection
@@ -59,4 +59,6 @@ def read_decision_file(run: RunDir) -> DecisionFile:
 def check_calibrated(run: RunDir) -> None:
     """Raise ResultError for a run that `calibrate` has not seen."""
     if not run.decision.exists():
-        raise ResultError("the run is not calibrated", where=str(run.decision), fix=f"maskcls calibrate {run.path}")
+        raise ResultError(
+            "the run is not calibrated", where=str(run.decision), fix=f"maskcls calibrate {shell_word(run.path)}"
+        )

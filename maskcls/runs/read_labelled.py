@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from maskcls.csvfile import read_columns
 from maskcls.data.layouts.table_columns import SPLIT, TEST
-from maskcls.errors import DataError, ResultError, UsageError
+from maskcls.errors import DataError, ResultError, UsageError, shell_word
 from maskcls.labels import CONTEST, UNKNOWN, Ints, LabelSpace
 from maskcls.results.labelled_predictions import LabelledPredictions
 from maskcls.results.predictions import Predictions
@@ -112,7 +112,7 @@ def read_out_of_fold(run: RunDir) -> LabelledPredictions:
     if is_leaky(run):
         raise ResultError(LEAKY, where=str(run.path), fix=SCORED_FIX)
     if not run.oof.exists():
-        raise ResultError("the run is not finished", where=str(run.path), fix=f"maskcls resume {run.path}")
+        raise ResultError("the run is not finished", where=str(run.path), fix=f"maskcls resume {shell_word(run.path)}")
     if changed := changed_files(run, env.hashes):
         raise ResultError("files of the run were changed", where=str(run.path), offenders=changed, fix="restore them")
     oof, cfg = _scorable(read_run_oof(run), run.oof), config.of_run(run.config)

@@ -17,7 +17,7 @@ from threadpoolctl import threadpool_limits
 from maskcls.data.photos.descriptors import descriptors
 from maskcls.data.rows.folds import make_folds
 from maskcls.data.rows.manifest import real_rows
-from maskcls.errors import ConfigError, DataError, ResourceError, ResultError
+from maskcls.errors import ConfigError, DataError, ResourceError, ResultError, shell_word
 from maskcls.groupnouns import PEOPLE, Noun
 from maskcls.labels import Floats, Ints
 from maskcls.machine import reading_threads
@@ -143,7 +143,7 @@ def averaging_for(
         )
     summary = read_summary(experiment.run)
     if summary is None or summary.fold_numbers != list(folds):
-        fix = f"maskcls resume {experiment.run.path}"
+        fix = f"maskcls resume {shell_word(experiment.run.path)}"
         raise ResultError("the run is not finished", where=str(experiment.run.summary), fix=fix)
     if summary.groups is None or not summary.groups.averaged:
         report.note("photos are not averaged in groups: the run's out-of-fold rows prove no gain")
@@ -161,7 +161,7 @@ def _expected_to_help(run: RunDir, groups: GroupGain, precision: float, report: 
     """Tell, and note, whether a gain is expected at this pair precision; True for a run that did not measure it."""
     among = f"expected pair precision among these photos {precision:.4f}"
     if groups.measured is None:
-        fix = f"to measure it again, remove {run.summary} and type maskcls resume {run.path}"
+        fix = f"to measure it again, remove {run.summary} and type maskcls resume {shell_word(run.path)}"
         report.note(f"{among}; the run is of an earlier version, whose gain can be too high; {fix}")
         return True
     expected = groups.measured.among(precision)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
@@ -11,7 +10,7 @@ import numpy as np
 
 from maskcls import config, files
 from maskcls.config.faults import shown
-from maskcls.errors import visible
+from maskcls.errors import shell_word, visible
 from maskcls.results.rows_by_id import rows_of
 from maskcls.results.search.score import SearchScore, corrected_score
 from maskcls.results.search.study import SearchStudy, SearchTrial
@@ -110,11 +109,11 @@ def _header(opened: OpenStudy, result: SearchResult, best: SearchTrial, values: 
         for key, value in values.items()
         if known.get(key) != value
     ]
-    folder = shlex.quote(str(opened.folder.winner))
+    config_file = shell_word(opened.folder.winner)
     lines = [
         f"Trial {best.number}, the best of {len(study.trials)} of a search by {study.sampler}.",
         "",
-        f"command   maskcls train {shlex.quote(opened.facts.data)} --config {folder} --run runs/best",
+        f"command   maskcls train {shell_word(opened.facts.data)} --config {config_file} --run runs/best",
         *(f"{'expected' if number == 0 else '        '}  {line}" for number, line in enumerate(score_lines(score))),
         *(f"{'changed ' if number == 0 else '        '}  {line}" for number, line in enumerate(changed)),
     ]

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from maskcls import files
 from maskcls.config.yaml12 import read_yaml
-from maskcls.errors import BusyError, MaskclsError, ResourceError, ResultError, UsageError
+from maskcls.errors import BusyError, MaskclsError, ResourceError, ResultError, UsageError, shell_word
 from maskcls.rundir import RunDir
 from maskcls.runs.locks import run_lock
 from maskcls.runs.recipe import is_recipe
@@ -189,7 +189,7 @@ def _untouchable(found: RunRecord, named: Mapping[RunDir, str], *, sealed_too: b
     if found.score is None:
         return "it has no score"
     if still_sealed(found.run) and not sealed_too:
-        return f"its sealed {noun_of_run(found.run)[1]} are not scored yet: maskcls unseal {found.run.path}"
+        return f"its sealed {noun_of_run(found.run)[1]} are not scored yet: maskcls unseal {shell_word(found.run.path)}"
     return named.get(found.run, "")
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from maskcls import files
 from maskcls.engine.device import start
-from maskcls.errors import ConfigError, DataError, ResultError, UsageError
+from maskcls.errors import ConfigError, DataError, ResultError, UsageError, shell_word
 from maskcls.machine import refuse_several
 from maskcls.rundir import RunDir
 from maskcls.runs.checks import refuse_existing
@@ -97,7 +97,7 @@ def _refuse_unfit(trained: Experiment, folds: Sequence[int]) -> None:
         refuse_other_heads(member)
     left = [member.title(k) for member, k in trained.trainings(folds) if not trained.fold_dir(member, k).done.exists()]
     if left or not run.summary.exists():
-        fix = f"maskcls resume {run.path}"
+        fix = f"maskcls resume {shell_word(run.path)}"
         raise ResultError("the run is not finished", where=str(run.path), offenders=left, fix=fix)
     refuse_changed_files(run, [trained.fold_dir(member, k) for member, k in trained.trainings(folds)])
     if not (trained.cfg.space.encode(trained.labels) >= 0).any():

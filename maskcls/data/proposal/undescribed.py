@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from maskcls.data.layouts.source import guess_layout
 from maskcls.data.proposal.of_data import label_settings, read_labels
+from maskcls.errors import shell_word
 from maskcls.schema import Config
 from maskcls.schema.group_noun import group_noun
 
@@ -33,4 +33,4 @@ def reading_note(data: Path, cfg: Config) -> str:
     """Return the note that says what was read, and how to keep it."""
     tasks = ", ".join(f"{task.name} ({len(task.classes)} classes)" for task in cfg.tasks)
     groups = "" if cfg.data.group in ("auto", "none") else f"; photos of one {group_noun(cfg)[0]} stay in one fold"
-    return f"tasks read from {data}: {tasks}{groups}. Write them down with: maskcls data init {shlex.quote(str(data))}"
+    return f"tasks read from {data}: {tasks}{groups}. Write them down with: maskcls data init {shell_word(data)}"

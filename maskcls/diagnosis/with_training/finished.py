@@ -19,6 +19,7 @@ from maskcls.engine.checkpoint import load_predictor
 from maskcls.engine.device import Accelerator, start
 from maskcls.engine.fit import validation_reader
 from maskcls.engine.infer import infer
+from maskcls.errors import shell_word
 from maskcls.groupnouns import Noun
 from maskcls.labels import Floats, Ints
 from maskcls.results.diagnosis.error_parts import ErrorPart, ErrorParts, error_parts, influence_of
@@ -116,7 +117,7 @@ def _parts(
     note = (
         f"no {held.noun[1]} are sealed"
         if experiment.sealed is None
-        else f"maskcls unseal {experiment.run.path} scores them"
+        else f"maskcls unseal {shell_word(experiment.run.path)} scores them"
     )
     for name, (true_n, size) in labellings(space, dict(held.truth)).items():
         train = influence_of(on_train[name][0], given[name], names[rows], size)

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from maskcls import config, files
-from maskcls.errors import ConfigError, UsageError
+from maskcls.errors import ConfigError, UsageError, shell_word
 from maskcls.results.csv_with_origin import check_free
 from maskcls.results.synth.sample_columns import SAMPLES
 from maskcls.results.synth.write_samples import images_folder
@@ -74,7 +74,7 @@ def check_sampling(
             f"there is no generator of synth.kind={cfg.synth.kind}",
             where=str(folder.path),
             expected="a folder that maskcls synth train made; or a run, with synth.kind=oversample",
-            fix=f"maskcls synth train {folder.path} --kind {cfg.synth.kind}",
+            fix=f"maskcls synth train {shell_word(folder.path)} --kind {cfg.synth.kind}",
         )
     if classifier is None and folder.facts.exists() and needs_classifier(cfg):
         raise UsageError(

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from maskcls import config, files
 from maskcls.data.layouts.source import check_data
-from maskcls.errors import BusyError, ConfigError, DataError, UsageError
+from maskcls.errors import BusyError, ConfigError, DataError, UsageError, shell_word
 from maskcls.rundir import RunDir, SynthDir
 from maskcls.runs.checks import check_cache, refuse_existing, wanted_folds
 from maskcls.runs.environment import read_environment
@@ -133,7 +133,7 @@ def refuse_existing_generators(folder: SynthDir, inputs: Sequence[Path]) -> None
     files.check_folder(run.path, name="the generators", option="--run")
     files.check_outputs(run.path, inputs=list(inputs))
     if run.env.exists() and folder.facts.exists():
-        fix = f"choose another --run, or continue them with: maskcls synth resume {run.path}"
+        fix = f"choose another --run, or continue them with: maskcls synth resume {shell_word(run.path)}"
         raise BusyError("the folder holds generators already", where=str(run.path), fix=fix)
     taken = [path.name for path in (*identity_files(run), run.env) if path.exists()]
     if taken and (run.env.exists() or not folder.facts.exists()):

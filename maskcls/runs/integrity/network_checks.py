@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 from maskcls import files, owned
-from maskcls.errors import ResultError
+from maskcls.errors import ResultError, shell_word
 from maskcls.results.predictions import Predictions
 from maskcls.results.submissions.checks import Check, Status
 from maskcls.rundir import FoldDir, RunDir, WeightsDir
@@ -73,7 +73,9 @@ def _done_of(folder: FoldDir) -> Done | None:
 def _done_check(run: RunDir, folder: FoldDir, *, owns: bool) -> Check:
     name = run.place(folder.done)
     if not folder.done.exists():
-        return Check(name, "warning", "not there", (f"the network is not finished: maskcls resume {run.path}",))
+        return Check(
+            name, "warning", "not there", (f"the network is not finished: maskcls resume {shell_word(run.path)}",)
+        )
     return read_check(name, lambda: read_done(folder), digested=owns)
 
 

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from maskcls import files, owned
-from maskcls.errors import ResultError
+from maskcls.errors import ResultError, shell_word
 from maskcls.results.predictions import PREDICTIONS, Predictions
 from maskcls.rundir import FoldDir, RunDir
 from maskcls.runs.integrity.done_file import read_done
@@ -21,7 +21,7 @@ def made_from(run: RunDir, networks: Iterable[FoldDir]) -> dict[str, str]:
 
 def read_run_oof(run: RunDir) -> Predictions:
     """Read a run's out-of-fold predictions; ResultError when they are damaged, or not those of its summary."""
-    summary, again = read_summary(run), f"maskcls resume {run.path}"
+    summary, again = read_summary(run), f"maskcls resume {shell_word(run.path)}"
     named = summary.files if summary else {}
     found = _read_named(run.oof, named, run.summary, f"restore the file, or make both again from the folds: {again}")
     if run.oof.name not in named and owned.owner_of(run.oof, run.path) is not None:

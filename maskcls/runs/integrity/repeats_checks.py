@@ -8,7 +8,7 @@ from contextlib import suppress
 import numpy as np
 
 from maskcls import config, files, typedjson
-from maskcls.errors import MaskclsError, ResultError
+from maskcls.errors import MaskclsError, ResultError, shell_word
 from maskcls.results.predictions import Predictions
 from maskcls.results.submissions.checks import Check
 from maskcls.rundir import RepeatsDir, RunDir
@@ -26,7 +26,7 @@ def repeats_checks(folder: RepeatsDir) -> list[Check]:
 
     Where the settings cannot be read, the repeats are those found on disk. See `checks_with_runs`.
     """
-    undone = f": maskcls resume {folder.path}"
+    undone = f": maskcls resume {shell_word(folder.path)}"
     return checks_with_runs(folder.path, _own_checks(folder), repeats_there(folder), called="repeat", undone=undone)
 
 
@@ -43,7 +43,7 @@ def _own_checks(folder: RepeatsDir) -> Iterator[Check]:
     if folder.scores.exists():
         yield read_check(folder.scores.name, lambda: _compare_scores(folder), digested=True)
     else:
-        fix = f"the repeats are not averaged yet: maskcls resume {folder.path}"
+        fix = f"the repeats are not averaged yet: maskcls resume {shell_word(folder.path)}"
         yield Check(folder.scores.name, "warning", "not there", (fix,))
     if folder.scores.exists() or folder.oof.exists():
         yield read_check(folder.oof.name, lambda: Predictions.load(folder.oof), digested=True)

@@ -11,7 +11,7 @@ from functools import partial
 from pathlib import Path
 
 from maskcls import config, files, owned
-from maskcls.errors import ResultError
+from maskcls.errors import ResultError, shell_word
 from maskcls.results.predictions import Predictions
 from maskcls.results.submissions.checks import Check
 from maskcls.rundir import FoldDir, RunDir
@@ -81,7 +81,7 @@ def _networks(run: RunDir, env: Environment, *, is_named: bool) -> list[FoldDir]
 
 def _summary_checks(run: RunDir, networks: Sequence[FoldDir]) -> Iterator[Check]:
     """Check the summary, and that it was made from the rows and the networks that are there."""
-    again = f"maskcls resume {run.path}"
+    again = f"maskcls resume {shell_word(run.path)}"
     if not run.summary.exists():
         yield Check(run.summary.name, "warning", "not there", (f"the run is not finished: {again}",))
         return

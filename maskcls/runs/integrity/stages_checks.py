@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from maskcls import config
+from maskcls.errors import shell_word
 from maskcls.results.submissions.checks import Check
 from maskcls.rundir import StagesDir
 from maskcls.runs.integrity.file_check import is_digested, read_check
@@ -26,7 +27,7 @@ def stages_checks(folder: StagesDir) -> list[Check]:
             stages = [folder.stage(number) for number in range(len(read_stages(folder).stages))]
     else:
         own.append(Check(folder.record.name, "warning", "not there", ("no stage had begun: train again",)))
-    undone = f", and does not answer: maskcls resume {folder.path}"
+    undone = f", and does not answer: maskcls resume {shell_word(folder.path)}"
     return checks_with_runs(folder.path, own, stages, called="stage", undone=undone)
 
 

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from maskcls.csvfile import read_columns
-from maskcls.errors import DataError
+from maskcls.errors import DataError, shell_word
 from maskcls.files import sha256
 from maskcls.results.people.group_file import Groups
 from maskcls.rundir import RunDir
@@ -47,7 +47,7 @@ def refuse_sealed_photos(run: RunDir, root: Path, data: Path, paths: Sequence[st
             where=str(data),
             expected=f"no photo of these {many} before the run is scored on them",
             offenders=met,
-            fix=f"leave them out, or first: maskcls unseal {run.path}",
+            fix=f"leave them out, or first: maskcls unseal {shell_word(run.path)}",
         )
 
 
@@ -88,12 +88,12 @@ def refuse_groups_of_sealed(runs: Sequence[RunDir], path: Path, groups: Groups, 
         if not still_sealed(run) or groups.left_out in (None, sealed_people(run)):
             continue
         many = noun_of_run(run)[1]
-        fix = f"maskcls group DATA --run {run.path}{' --train' if train else ''} -o FILE"
+        fix = f"maskcls group DATA --run {shell_word(run.path)}{' --train' if train else ''} -o FILE"
         if averages_in_groups(run):
             fix = f"leave the groups out: the run groups photos itself, by what it learned without these {many}"
         raise DataError(
             f"the groups were learned from {many} who are sealed in the run",
             where=str(path),
             expected=f"groups that were made with --run, without the sealed {many} of {run.path}",
-            fix=f"{fix}; or first: maskcls unseal {run.path}",
+            fix=f"{fix}; or first: maskcls unseal {shell_word(run.path)}",
         )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from maskcls import config
-from maskcls.errors import BusyError, ResultError, UsageError
+from maskcls.errors import BusyError, ResultError, UsageError, shell_word
 from maskcls.machine import refuse_several
 from maskcls.rundir import RepeatsDir, RunDir
 from maskcls.runs.environment import read_environment
@@ -40,7 +40,7 @@ def members_of(run: RunDir) -> list[RunDir]:
             "repeats of the cross-validation are not finished",
             where=str(run.path),
             offenders=undone,
-            fix=f"maskcls resume {run.path}",
+            fix=f"maskcls resume {shell_word(run.path)}",
         )
     return found
 
@@ -82,7 +82,7 @@ def refuse_begun(folder: RepeatsDir) -> None:
         raise BusyError(
             "the folder holds a repeated cross-validation",
             where=str(folder.path),
-            fix=f"choose another --run, or continue it with: maskcls resume {folder.path}",
+            fix=f"choose another --run, or continue it with: maskcls resume {shell_word(folder.path)}",
         )
 
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from maskcls import config
-from maskcls.errors import ResultError
+from maskcls.errors import ResultError, shell_word
 from maskcls.groupnouns import Noun
 from maskcls.labels import Ints
 from maskcls.results.labelled_predictions import LabelledPredictions
@@ -77,7 +77,7 @@ def read_reported_run(run: RunDir) -> ReportedRun:
     env, summary = read_environment(run), read_summary(run)
     cfg = config.of_run(run.config)
     if summary is None:
-        raise ResultError("the run is not finished", where=str(run.path), fix=f"maskcls resume {run.path}")
+        raise ResultError("the run is not finished", where=str(run.path), fix=f"maskcls resume {shell_word(run.path)}")
     rows = None if summary.leaky else read_scored_rows(run, cfg)
     return ReportedRun(
         run,

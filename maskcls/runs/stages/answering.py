@@ -7,12 +7,11 @@ leaves either the stage before or the new one as the answer.
 from __future__ import annotations
 
 import math
-import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from maskcls.errors import ResultError
+from maskcls.errors import ResultError, shell_word
 from maskcls.rundir import RunDir, StagesDir
 from maskcls.runs.stages.record import is_finished, is_staged, read_stages
 from maskcls.runs.summary import RunSummary, read_summary
@@ -85,6 +84,6 @@ def answering_run(path: Path) -> Path:
         raise ResultError(
             "no stage of the training is finished",
             where=str(path),
-            fix=f"finish it with: maskcls resume {shlex.quote(str(path))}",
+            fix=f"finish it with: maskcls resume {shell_word(path)}",
         )
     return stage.path

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import shlex
-
 from maskcls import files, typedjson
-from maskcls.errors import BusyError, ResultError
+from maskcls.errors import BusyError, ResultError, shell_word
 from maskcls.rundir import RunDir, StagesDir
 from maskcls.runs.stages.ladder import StageSettings
 from maskcls.typedjson import JsonFile
@@ -71,11 +69,10 @@ def is_finished(run: RunDir) -> bool:
 def refuse_begun_stages(folder: StagesDir) -> None:
     """Raise BusyError when the folder holds a stage already. A command killed before its first stage is given again."""
     if folder.config.exists() and folder.stage(0).env.exists():
-        path = shlex.quote(str(folder.path))
         raise BusyError(
             "the folder holds the stages of a training with a time limit",
             where=str(folder.path),
-            fix=f"choose another --run, or continue it with: maskcls resume {path} --budget 30m",
+            fix=f"choose another --run, or continue it with: maskcls resume {shell_word(folder.path)} --budget 30m",
         )
 
 

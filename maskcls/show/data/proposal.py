@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
@@ -12,6 +11,7 @@ from rich.table import Table
 from maskcls.data.proposal.of_data import label_settings
 from maskcls.data.proposal.proposal import Proposal
 from maskcls.data.proposal.proposed import ProposedLabels
+from maskcls.errors import shell_word
 from maskcls.groupnouns import PHOTOS
 from maskcls.show.terminal.json_output import print_json
 from maskcls.show.terminal.text import number_of, say, show
@@ -19,7 +19,7 @@ from maskcls.show.terminal.text import number_of, say, show
 
 def print_proposal(proposal: Proposal, data: Path, file: Path, *, json: bool = False) -> None:
     """Print tasks, groups, photo sizes, columns that are no task, notes, and how to train."""
-    following = f"maskcls train {shlex.quote(str(data))} --config {shlex.quote(str(file))} --run runs/first"
+    following = f"maskcls train {shell_word(data)} --config {shell_word(file)} --run runs/first"
     if json:
         print_json(_data(proposal) | {"file": str(file), "next": following})
         return

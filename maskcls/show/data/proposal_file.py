@@ -13,7 +13,7 @@ from maskcls.config.yaml12 import MAX_BYTES, quoted_yaml
 from maskcls.data.proposal.proposal import Proposal
 from maskcls.data.proposal.proposed import ProposedLabels, ProposedTask
 from maskcls.data.proposal.recipe import ProposedSetting, loss_reason
-from maskcls.errors import DataError
+from maskcls.errors import DataError, shell_word
 from maskcls.groupnouns import PHOTOS
 from maskcls.show.terminal.text import number_of
 
@@ -56,7 +56,7 @@ def _lines(proposal: Proposal, data: Path, file: Path, *, detailed: bool) -> Ite
 
 
 def _header(labels: ProposedLabels, data: Path, file: Path) -> Iterator[str]:
-    at, config = shlex.quote(str(data)), shlex.quote(str(file))
+    at, config = shell_word(data), shell_word(file)
     to_predict = f"--data {at}" if labels.to_predict else "PHOTOS"
     photos = number_of(labels.photos, PHOTOS)
     yield f"# A first configuration for {data.name}, proposed by `maskcls data init`: {photos}."

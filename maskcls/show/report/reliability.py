@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from maskcls.errors import shell_word
 from maskcls.results.decisions.calibration import Bin, Qualities, Quality
 from maskcls.runs.reported.reported_run import ReportedRun
 from maskcls.runs.reported.saved_calibration import SavedCalibration
@@ -105,7 +106,7 @@ def _quality_cells(one: Quality) -> list[str]:
 
 
 def _note(reported: ReportedRun) -> str:
-    again = f"maskcls calibrate {reported.run.path}"
+    again = f"maskcls calibrate {shell_word(reported.run.path)}"
     if reported.calibration is None:
         return f"The run is not calibrated. Temperatures are fitted by: {again}"
     if reported.calibration.after is None:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from maskcls.errors import shell_word
 from maskcls.groupnouns import PEOPLE, Noun
 from maskcls.runs.summary import RunSummary
 from maskcls.show.report.after_training import AfterTraining
@@ -61,7 +62,7 @@ def print_gathering(
         say(f"  {line}")
     if found.left:
         say(f"  left to train: {', '.join(found.left)}; the run is scored after that")
-        say_whole(f"next: maskcls resume {found.run}\n")
+        say_whole(f"next: maskcls resume {shell_word(found.run)}\n")
     elif after:
         say_after(after)
 

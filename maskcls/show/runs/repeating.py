@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from maskcls.errors import shell_word
 from maskcls.groupnouns import PEOPLE, Noun
 from maskcls.runs.repeats.repeat_scores import RepeatedScores
 from maskcls.show.terminal.json_output import print_json
@@ -23,4 +24,4 @@ def print_repeats(folder: Path, found: RepeatedScores, noun: Noun = PEOPLE, *, j
     each = "  ".join(f"{name} {number(value)}" for name, value in found.each.items())
     say(f"  each repeat alone: {each}" + ("" if found.sd is None else f"  (sd {number(found.sd)})"))
     say(f"  {percent(found.changed)} of the rows do not get the same class in all repeats")
-    say_whole(f"next, with {plural(found.networks, 'network')}: maskcls predict {folder} --data DATA\n")
+    say_whole(f"next, with {plural(found.networks, 'network')}: maskcls predict {shell_word(folder)} --data DATA\n")

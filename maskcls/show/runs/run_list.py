@@ -14,7 +14,7 @@ from rich.padding import Padding
 from rich.text import Text
 
 from maskcls.durations import duration
-from maskcls.errors import visible
+from maskcls.errors import shell_word, visible
 from maskcls.groupnouns import PEOPLE, Noun
 from maskcls.results.comparison.many import Best
 from maskcls.results.comparison.optimism import Optimism
@@ -195,7 +195,9 @@ def _sealed(found: SealedScore, noun: Noun) -> str:
 def _status(found: RunRecord) -> str:
     """Return the status, and how an unfinished run is continued."""
     resume = (
-        f"; continue with: maskcls resume {found.run.path}" if found.state == "unfinished" and not found.busy else ""
+        f"; continue with: maskcls resume {shell_word(found.run.path)}"
+        if found.state == "unfinished" and not found.busy
+        else ""
     )
     return visible(f"{found.status}{resume}")
 

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import math
-import shlex
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from maskcls import config
 from maskcls.durations import duration
-from maskcls.errors import ResourceError
+from maskcls.errors import ResourceError, shell_word
 from maskcls.groupnouns import PEOPLE, Noun
 from maskcls.machine.time_limit import TimeLimit
 from maskcls.rundir import RunDir, StagesDir
@@ -75,7 +74,7 @@ def refuse_without_stage(found: StagesOutcome) -> None:
             "the time was up before the first stage was finished, so there is no usable run",
             where=str(found.folder),
             got=f"--budget of {duration(found.limit_s)}",
-            fix=f"finish it with: maskcls resume {shlex.quote(str(found.folder))}; or {more}" if found.stages else more,
+            fix=f"finish it with: maskcls resume {shell_word(found.folder)}; or {more}" if found.stages else more,
         )
 
 
@@ -89,7 +88,7 @@ def print_stages(found: StagesOutcome, after: AfterTraining | None, noun: Noun =
     if json:
         print_json(_as_json(found, summary, after))
         return
-    left, folder = found.unfinished, shlex.quote(str(found.folder))
+    left = found.unfinished
     if run is not None and summary is not None:
         say_scores(run.path, summary, noun)
     if found.stages:
@@ -97,10 +96,11 @@ def print_stages(found: StagesOutcome, after: AfterTraining | None, noun: Noun =
     if run is not None:
         say(f"give {found.folder} to predict, evaluate and the other verbs; they use its stage {found.chosen} (*)")
     if left is not None:
-        say_whole(f"stage {left.path.name[5:]} is not finished; continue: maskcls resume {folder} --budget 30m\n")
+        again = f"maskcls resume {shell_word(found.folder)} --budget 30m"
+        say_whole(f"stage {left.path.name[5:]} is not finished; continue: {again}\n")
     if after:
         if after.page is None and run is not None and summary is not None:
-            say_whole(f"no report page; write it: maskcls report {folder}\n")
+            say_whole(f"no report page; write it: maskcls report {shell_word(found.folder)}\n")
         say_after(after)
 
 

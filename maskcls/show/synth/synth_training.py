@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from maskcls.durations import duration
+from maskcls.errors import shell_word
 from maskcls.groupnouns import Noun
 from maskcls.results.synth.training_watch import WatchFinding
 from maskcls.show.terminal.json_output import print_json
@@ -83,7 +84,8 @@ def print_synth_training(found: SynthTraining, *, json: bool = False) -> None:
     if found.finished:
         say(f"\n{found.path}  all generators are trained ({found.kind}, {spent}). Look at their sheets before use.")
     else:
-        say(f"\n{found.path}  not finished ({found.kind}, {spent}). Continue with: maskcls synth resume {found.path}")
+        again = f"maskcls synth resume {shell_word(found.path)}"
+        say(f"\n{found.path}  not finished ({found.kind}, {spent}). Continue with: {again}")
 
 
 def _faults(found: SynthTraining) -> dict[WatchFinding, list[str]]:

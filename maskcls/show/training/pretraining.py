@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from maskcls.errors import shell_word
 from maskcls.groupnouns import Noun
 from maskcls.runs.records.pretrained_file import PretrainedFile
 from maskcls.show.terminal.json_output import print_json
@@ -32,4 +33,4 @@ def print_pretraining(
     seen = f"{len(about.people):,} {noun[len(about.people) != 1]}"
     without = "" if about.without_fold is None else f", without the validation {noun[1]} of fold {about.without_fold}"
     say(f"seen without labels: photos of {seen}{without}, and {plural(about.eval_photos, 'photo')} to predict")
-    say(ADVICE if about.collapsed else f"next: maskcls train DATA model.weights={trunk}")
+    say(ADVICE if about.collapsed else f"next: maskcls train DATA model.weights={shell_word(trunk)}")

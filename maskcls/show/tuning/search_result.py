@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from shlex import quote
 from typing import Any
 
 from maskcls.durations import duration
-from maskcls.errors import visible
+from maskcls.errors import shell_word, visible
 from maskcls.results.search.score import SearchScore
 from maskcls.results.search.study import SearchStudy, SearchTrial, SettingValue
 from maskcls.show.terminal.json_output import print_json
@@ -44,10 +43,10 @@ def print_search(
     say(f"best: {trial_name(best)}  {values_line(_differing(study, best))}")
     for line in score_lines(score):
         say(f"  {line}")
-    say(f"train with it: maskcls train {quote(data)} --config {quote(str(winner))} --run runs/best")
+    say(f"train with it: maskcls train {shell_word(data)} --config {shell_word(winner)} --run runs/best")
     if len(kept) > 1:
-        runs = " ".join(quote(one) for one in kept)
-        say(f"combine the best: maskcls ensemble {runs} --data {quote(data)} -o submission.csv")
+        runs = " ".join(shell_word(one) for one in kept)
+        say(f"combine the best: maskcls ensemble {runs} --data {shell_word(data)} -o submission.csv")
     say(f"all trials: {folder / 'trials.csv'}" + ("" if page is None else f"; page: {page}"))
 
 

@@ -21,7 +21,7 @@ from maskcls.engine.device import Accelerator, start, worker_count
 from maskcls.engine.features import view_features
 from maskcls.engine.infer import Predictor, open_reader
 from maskcls.engine.step_plan import FoldRows
-from maskcls.errors import ResultError
+from maskcls.errors import ResultError, shell_word
 from maskcls.labels import Floats, Ints
 from maskcls.rundir import REFIT, RunDir
 from maskcls.runs.integrity.done_file import check_finished_with
@@ -110,7 +110,9 @@ def open_extractor(
         folder = folder.continued if member.continued else folder
         if not folder.done.exists():
             raise ResultError(
-                "the run is not finished", where=str(folder.path), fix=f"maskcls resume {run.path}, then try again"
+                "the run is not finished",
+                where=str(folder.path),
+                fix=f"maskcls resume {shell_word(run.path)}, then try again",
             )
         with run_lock.reading(run):
             predictor = load_predictor(folder.best)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from maskcls.errors import ResultError, WeightsError
+from maskcls.errors import ResultError, WeightsError, shell_word
 from maskcls.results.added.set_names import set_name
 from maskcls.rundir import REFIT, SynthDir
 from maskcls.schema import Config
@@ -46,7 +46,7 @@ def check_generators(folder: SynthDir, experiment: Experiment) -> SynthFacts:
             "generators are not finished",
             where=str(folder.path),
             offenders=[f"generator of {'all rows' if k == REFIT else f'fold {set_name(k)}'}" for k in left],
-            fix=f"maskcls synth resume {folder.path}",
+            fix=f"maskcls synth resume {shell_word(folder.path)}",
         )
     return facts
 

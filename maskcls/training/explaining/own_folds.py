@@ -12,7 +12,7 @@ from maskcls import files
 from maskcls.data.photos.identity.photo_digests import digest
 from maskcls.data.photos.images import PHOTO, read_bytes
 from maskcls.data.photos.same_photos import equal_keys, rows_of_common_size
-from maskcls.errors import DataError, UsageError
+from maskcls.errors import DataError, UsageError, shell_word
 from maskcls.runs.networks import Choice
 from maskcls.schema.group_noun import group_noun
 from maskcls.training.experiment import Experiment
@@ -41,7 +41,7 @@ def find_in_table(experiment: Experiment, photos: Sequence[Path]) -> list[InTabl
     if experiment.sealed is not None and not experiment.run.unsealed.exists():
         sealed = _same_photos(experiment, experiment.sealed["id"].tolist(), experiment.sealed["path"].tolist(), photos)
         if found := [str(photo) for photo, rows in zip(photos, sealed, strict=True) if rows]:
-            fix = f"name other photos, or first type maskcls unseal {experiment.run.path}"
+            fix = f"name other photos, or first type maskcls unseal {shell_word(experiment.run.path)}"
             raise UsageError(f"these photos are of sealed {group_noun(experiment.cfg)[1]}", offenders=found, fix=fix)
     same = _same_photos(experiment, experiment.manifest["id"].tolist(), experiment.photo_paths, photos)
     return [_in_table(experiment, rows) for rows in same]

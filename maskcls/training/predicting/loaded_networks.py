@@ -12,7 +12,7 @@ from maskcls.engine.compute.plan import Execution
 from maskcls.engine.device import Accelerator
 from maskcls.engine.infer import Predictor
 from maskcls.engine.processes.deciding import decided_by_first
-from maskcls.errors import ResultError
+from maskcls.errors import ResultError, shell_word
 from maskcls.rundir import FoldDir
 from maskcls.runs.integrity.done_file import check_finished_with
 from maskcls.runs.lineage import UsedWeights
@@ -48,7 +48,7 @@ def load_networks(experiment: Experiment, networks: Sequence[tuple[Member, int]]
             "the run is not finished",
             where=str(experiment.run.path),
             offenders=left,
-            fix=f"maskcls resume {experiment.run.path}",
+            fix=f"maskcls resume {shell_word(experiment.run.path)}",
         )
     with run_lock.reading(experiment.run):
         return [_load(member, k, experiment.fold_dir(member, k)) for member, k in networks]

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from maskcls.errors import UsageError
+from maskcls.errors import UsageError, shell_word
 from maskcls.verbs.help import VerbApp
 from maskcls.verbs.options import (
     Config,
@@ -40,7 +40,7 @@ def how_to_resume_generators(folder: Path) -> str:
 
     made = SynthDir(folder)
     if made.facts.exists() and made.experiment.env.exists():
-        return f"what was trained is kept. Continue with: maskcls synth resume {folder}"
+        return f"what was trained is kept. Continue with: maskcls synth resume {shell_word(folder)}"
     return "the training had not begun, so there is nothing to resume"
 
 
