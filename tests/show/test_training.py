@@ -82,6 +82,20 @@ def test_the_epochs_used_name_their_folds(capsys: pytest.CaptureFixture[str]) ->
     ]
 
 
+@pytest.mark.parametrize(
+    ("epochs", "said"),
+    [
+        ({"fold 0": 2}, "epochs used in fold 0: 3 (the last)"),
+        ({"age fold 0": 2, "mask fold 0": 1}, "epochs used in fold 0: age 3; mask 2 (the last)"),
+    ],
+)
+def test_one_fold_has_no_others_that_choose_its_epochs(
+    epochs: dict[str, int], said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    selection = EpochSelection(by="macro_f1", epochs=epochs, last=0.5, gain=None)
+    assert shown(capsys, selection=selection) == [f"  {said}"]
+
+
 @pytest.mark.parametrize(("scored", "said"), [(15, ", 15 of 18 classes scored"), (18, "")])
 def test_a_macro_f1_of_fewer_classes_says_so(scored: int, said: str, capsys: pytest.CaptureFixture[str]) -> None:
     one = ClassScore("a", 0.5, 0.5, 0.5, 1, 1)

@@ -91,7 +91,7 @@ def say_scores(run: Path, summary: RunSummary, noun: Noun) -> None:
 def _say_selection(selection: EpochSelection) -> None:
     """Print which epochs are used, and what the last epochs would score."""
     used = epochs_used({title: selection.soups.get(title, (epoch,)) for title, epoch in selection.epochs.items()})
-    if selection.by == "last" or len(selection.epochs) == 1:
+    if selection.by == "last" or len({title.rpartition("fold ")[2] for title in selection.epochs}) == 1:
         say(f"  {used} (the last)")
         return
     gain = selection.gain
