@@ -314,7 +314,7 @@ def test_what_changes_no_bits_is_a_note(
     run, other = tmp_path / "run", tmp_path / "other"
     plans = read_environment(RunDir(pair[1])).plans
     assert plans is not None
-    words = (*QUICK, "device.workers=1", "train.save_minutes=3")
+    words = (*QUICK, "device.workers=1", "train.save_minutes=3", "train.baseline=false")
     assert train(drawn, tmp_path / "first", *words, "--folds", "1") == 0
     changed(tmp_path / "first", other, platform="Plan9", python="3.99", plans={"": replace(plans[""], fold_jobs=2)})
     capsys.readouterr()
@@ -324,6 +324,7 @@ def test_what_changes_no_bits_is_a_note(
     assert "3.99" in said
     assert "device.workers=0 and 1" in said
     assert "train.save_minutes" in said
+    assert "train.baseline" in said
     (tmp_path / "two").mkdir()
     assert gather(tmp_path / "two" / "run", pair) == 0
     assert outcome(run) == outcome(tmp_path / "two" / "run")

@@ -20,7 +20,7 @@ PATHS = ("data.fixes", "data.pseudo", "data.synth", "model.weights")
 # What these choose for a training is in its plan or environment, and compared there, or has no part in its result.
 OF_THE_MACHINE = (
     *("device.type", "device.precision", "device.memory_format", "device.compile", "device.threads", "device.workers"),
-    *("train.accumulate", "train.fold_jobs", "train.save_minutes", "train.report", "data.cache"),
+    *("train.accumulate", "train.fold_jobs", "train.save_minutes", "train.report", "train.baseline", "data.cache"),
     *("track", "tracking.project", "tracking.name", "tracking.mlflow"),
 )
 SHOWN = 12  # hex digits of a digest in a message
