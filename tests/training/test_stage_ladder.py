@@ -12,6 +12,7 @@ from maskcls.rundir import StagesDir
 from maskcls.runs.stages.ladder import CHOSEN
 from maskcls.training.forecasting import stage_ladder as of_data
 from maskcls.training.forecasting.stage_ladder import StageLadder, stage_ladder
+from maskcls.training.heads import fittable
 
 WEIGHTS = "model.weights=w.safetensors"  # is not read
 TRAINED = tuple(key for key in CHOSEN if key != "model.train")
@@ -32,6 +33,18 @@ def test_heads_are_fitted_where_every_fold_has_labels_of_them(drawn: Path, monke
     found = ladder_of(drawn)  # the network that fold 0 validates has no label of an age to learn from
     assert found.without_heads == "age: a head cannot be fitted: no training row has a label of it"
     assert (found.rungs, found.free) == (whole.rungs[1:], TRAINED)
+
+
+def test_no_stage_fits_heads_on_features_that_take_too_much_memory(
+    drawn: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    features, photos, views = 256, 84, 1  # of test_efficientnet; 12 people with seven photos
+    needed = features * photos * views * fittable.BYTES_PER_VALUE
+    monkeypatch.setattr(fittable, "MEMORY_SHARE", 0.5)
+    for free, why in ((2 * needed, ""), (2 * needed - 1, "it would take 0.0 of 0.0 GiB of memory")):
+        monkeypatch.setattr(fittable, "available_bytes", lambda free=free: free)
+        assert ladder_of(drawn).without_heads == why
+    assert ladder_of(drawn, "model.train=heads", free=("transforms.size",)).without_heads == ""
 
 
 def test_the_reason_is_the_first_that_holds(drawn: Path) -> None:

@@ -19,7 +19,7 @@ from maskcls.show.runs.stages import LadderForecast
 from maskcls.show.terminal.progress import Reporter
 from maskcls.training.experiment import Experiment, read_experiment
 from maskcls.training.forecasting.forecast import forecast, planned
-from maskcls.training.heads.fittable import why_unfittable
+from maskcls.training.heads.fittable import why_too_large, why_unfittable
 
 
 @dataclass(frozen=True)
@@ -58,7 +58,8 @@ def _why_no_heads(experiment: Experiment, free: Sequence[str]) -> str:
     cfg = experiment.cfg
     if "model.train" not in free:
         return without_heads(cfg) or f"model.train={cfg.model.train} was given"
-    return why_unfittable(experiment)
+    too_large = (why_too_large(experiment, member) for member in experiment.kinds)
+    return why_unfittable(experiment) or next(filter(None, too_large), "")
 
 
 def forecast_ladder(

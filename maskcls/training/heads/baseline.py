@@ -5,23 +5,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from maskcls.engine.compute.free_memory import MEMORY_SHARE, available_bytes
 from maskcls.engine.device import Accelerator
 from maskcls.results.predictions import Predictions
 from maskcls.schema import AgeConfig, Config, HeadsConfig
 from maskcls.show.terminal.progress import Reporter
-from maskcls.training.experiment import Experiment, Member
+from maskcls.training.experiment import Experiment
 from maskcls.training.heads.blas_threads import one_thread_of_blas
 from maskcls.training.heads.fit_networks import feature_probabilities
-from maskcls.training.heads.fittable import why_unfittable
+from maskcls.training.heads.fittable import why_too_large, why_unfittable
 from maskcls.training.heads.fold_heads import fit_fold_heads, set_heads
 from maskcls.training.heads.frozen_features import frozen_features
-from maskcls.training.plans import fresh_network
-from maskcls.viewnames import parse_views
-
-BYTES_PER_VALUE = (
-    4 + 8 + 8
-)  # a feature in single precision, and two copies in double precision while they are standardised
 
 
 def save_baseline(experiment: Experiment, folds: Sequence[int], accelerator: Accelerator, report: Reporter) -> None:
@@ -42,7 +35,7 @@ def save_baseline(experiment: Experiment, folds: Sequence[int], accelerator: Acc
         if not left:
             continue
         plain = replace(member, cfg=with_fitted_heads(member.cfg))
-        if experiment.cfg.train.baseline == "auto" and (why := _too_large(experiment, plain)):
+        if experiment.cfg.train.baseline == "auto" and (why := why_too_large(experiment, plain)):
             report.note(f"no baseline of fitted heads: {why}; train.baseline=true computes it all the same")
             return
         features = frozen_features(experiment, plain, accelerator, report)
@@ -68,19 +61,6 @@ def without_baseline(experiment: Experiment, accelerator: Accelerator) -> str:
     if accelerator.num_processes > 1:
         return "it is computed by one process alone"
     return "the run is leaky" if experiment.leaky else why_unfittable(experiment)
-
-
-def _too_large(experiment: Experiment, member: Member) -> str:
-    """Say how much memory the features take, if that is too much for a training that needs none of them; else ""."""
-    values = (
-        len(experiment.manifest) * len(parse_views(member.cfg.predict.views)) * fresh_network(member, 0, 0)[0].features
-    )
-    needed, free = values * BYTES_PER_VALUE, available_bytes()
-    return (
-        f"it would take {needed / 2**30:.1f} of {free / 2**30:.1f} GiB of memory"
-        if needed > MEMORY_SHARE * free
-        else ""
-    )
 
 
 def with_fitted_heads(cfg: Config) -> Config:

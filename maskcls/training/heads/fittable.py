@@ -1,10 +1,17 @@
-"""Whether the labels of an experiment allow to fit heads on them."""
+"""Whether the labels of an experiment allow to fit heads on them, and whether the features fit into memory."""
 
 from __future__ import annotations
 
+from dataclasses import replace
+
+from maskcls.engine.compute.free_memory import MEMORY_SHARE, available_bytes
 from maskcls.errors import DataError
-from maskcls.training.experiment import Experiment
+from maskcls.training.experiment import Experiment, Member
 from maskcls.training.heads.fold_heads import check_fittable
+from maskcls.training.plans import fresh_network
+from maskcls.viewnames import parse_views
+
+BYTES_PER_VALUE = 4 + 8 + 8  # a feature in single precision, and two copies in double precision to standardise it
 
 
 def why_unfittable(experiment: Experiment) -> str:
@@ -19,3 +26,18 @@ def why_unfittable(experiment: Experiment) -> str:
     except DataError as error:
         return f"{error.where}: {error.what}"
     return ""
+
+
+def why_too_large(experiment: Experiment, member: Member) -> str:
+    """Say how much memory the features of a network's backbone take, if it is more than a share of what is free.
+
+    "" if it is less. It is asked where nobody asked for heads: a training that a person wants is tried.
+    """
+    cfg = member.cfg
+    random = cfg.model_copy(update={"model": cfg.model.model_copy(update={"weights": None, "pretrained": False})})
+    views = len(parse_views(cfg.predict.views)) + cfg.heads.augmented
+    features = fresh_network(replace(member, cfg=random), 0, 0)[0].features  # of weights it does not depend
+    needed, free = len(experiment.manifest) * views * features * BYTES_PER_VALUE, available_bytes()
+    if needed <= MEMORY_SHARE * free:
+        return ""
+    return f"it would take {needed / 2**30:.1f} of {free / 2**30:.1f} GiB of memory"

@@ -17,7 +17,7 @@ from maskcls.results.predictions import Predictions
 from maskcls.rundir import RunDir
 from maskcls.runs.stages.ladder import CHOSEN, ladder, stage_config
 from maskcls.synth.arms.arm_settings import build_arms
-from maskcls.training.heads import baseline
+from maskcls.training.heads import fittable
 from maskcls.training.stored_experiment import open_experiment
 
 FOLDS = "folds.k=3"
@@ -140,7 +140,7 @@ def test_features_that_take_too_much_memory(
     wanted: str,
     there: bool,
 ) -> None:
-    monkeypatch.setattr(baseline, "available_bytes", lambda: 1000)
+    monkeypatch.setattr(fittable, "available_bytes", lambda: 1000)
     assert train(drawn, tmp_path / "run", FOLDS, weights, f"train.baseline={wanted}", "train.epochs=1") == 0
     said = " ".join(capsys.readouterr().err.split())
     assert ("no baseline of fitted heads: it would take 0.0 of 0.0 GiB of memory" in said) != there
