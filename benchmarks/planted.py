@@ -40,7 +40,7 @@ from maskcls.results.synth.verdict import TableVerdict, arms_verdict
 from maskcls.rundir import RunDir
 from maskcls.show.terminal.progress import Reporter
 from maskcls.synth.arms.arm_settings import MIX, NOTHING, OVERSAMPLE, build_arms
-from maskcls.synth.arms.frozen_arms import mixing_arm, read_features
+from maskcls.synth.arms.frozen_arms import mixing_arm, read_features, rows_with_features
 from maskcls.synth.arms.heads_arms import (
     AddedRows,
     Adding,
@@ -109,27 +109,22 @@ def collapsed(experiment: Experiment, row: int, count: int, extractor: Extractor
 
 def fold_arms(
     experiment: Experiment, feature_ND: Floats, out_N: Bools, extractor: Extractor, seed: Sequence[int]
-) -> dict[str, Adding]:
-    """Return the arms of one fold, in which the people of these photos are taken out of the training people."""
+) -> tuple[RowFeatures, dict[str, Adding]]:
+    """Return the rows that are left, and the arms, of one fold without the people of these photos in training."""
     cfg, pool = experiment.cfg, np.flatnonzero(out_N)
     left = without(experiment, out_N)
+    rows = rows_with_features(left, feature_ND[~out_N])
     one = int(np.random.default_rng((13, *seed)).choice(pool))
     own = {name: label_N[pool] for name, label_N in experiment.labels.items()}
     same = {name: np.repeat(label_N[one], len(pool)) for name, label_N in experiment.labels.items()}
     (mix,) = (arm for arm in build_arms(cfg, [], rare_classes(experiment)) if arm.name == MIX)
-    return {
+    return rows, {
         NOTHING: nothing_added,
-        OVERSAMPLE: oversampling(rows_of(left, feature_ND[~out_N]), cfg.space),
+        OVERSAMPLE: oversampling(rows, cfg.space),
         MIX: mixing_arm(left, mix.cfg, extractor, Reporter(quiet=True)),
         GOOD: constant(feature_ND[pool], own, cfg.synth.weight),
         COLLAPSED: constant(collapsed(experiment, one, len(pool), extractor, seed), same, cfg.synth.weight),
     }
-
-
-def rows_of(experiment: Experiment, feature_ND: Floats) -> RowFeatures:
-    """Return the photos of an experiment with their features."""
-    weight_N = experiment.rows(experiment.kinds[0], 0).weight
-    return RowFeatures(feature_ND, experiment.labels, experiment.people, experiment.fold.astype(np.int64), weight_N)
 
 
 def repetition(
@@ -143,8 +138,7 @@ def repetition(
     for k in np.unique(experiment.fold[experiment.fold >= 0]).tolist():
         valid_N = experiment.fold == k
         out_N = held_out(experiment.people, rare_N & ~valid_N, share, (seed, k))
-        arms = fold_arms(experiment, feature_ND, out_N, extractor, (seed, k))
-        rows = rows_of(without(experiment, out_N), feature_ND[~out_N])
+        rows, arms = fold_arms(experiment, feature_ND, out_N, extractor, (seed, k))
         found = heads_out_of_fold(rows, space, arms, seeds=SEEDS, folds=[k])
         for name, by_seed in found.items():
             for place, label_n in enumerate(by_seed):

@@ -13,14 +13,13 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from maskcls.data.photos.face_detector import YuNet
+from maskcls.data.photos.face_detector import MOST_FACES, OVERLAP, WORK_PX, YuNet
 from maskcls.data.photos.images import read_image
 from maskcls.training.experiment import Experiment
 
 Points = NDArray[np.float64]
 
-WORK_PX = 320  # longer side of the detector's input, as of `maskcls data crop`
-SURE_ENOUGH, OVERLAP, MOST_FACES = 0.3, 0.3, 100
+SURE_ENOUGH = 0.3  # lowest score of a face, below that of `maskcls data crop`
 LANDMARKS = slice(4, 14)  # of a detection: x, y, width, height, five pairs of coordinates, score
 
 

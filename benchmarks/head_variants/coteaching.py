@@ -6,13 +6,12 @@ n training photos, C classes. The shares that are kept and the number of rounds 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from functools import partial
 from typing import TypeVar
 
 import numpy as np
 
 from head_variants.people import SHARED, means
-from head_variants.split import Split, fit, log_rows
+from head_variants.split import Split, log_rows, other_logistic
 from maskcls.labels import Bools, Ints
 from maskcls.nn.fitting.fitted_head import Wide, WideHead
 from maskcls.nn.fitting.head_rows import HeadRows
@@ -116,25 +115,11 @@ def co_taught(one: Split, share: float, *, by_class: bool = False) -> Logs:
 
     The heads that select are those of halves of the training people; the one that predicts is fitted on what both have
     kept, so that it sees all people. Of a task that is the same on all photos of a person, people are kept or left out
-    whole. The strength is that of logistic regression; a factor is fitted as for lda.
+    whole.
     """
-    (known_ND, new_ND), logs = one.standard(), {}
-    for task in one.space.names:
-        strength = one.base(task, "logistic").strength
-        logs[task] = fit(
-            known_ND,
-            one.labels[task],
-            one.part_n,
-            one.classes(task),
-            new_ND,
-            solver=partial(
-                taught_solver,
-                about=strength,
-                person_n=one.person_n,
-                share=share,
-                by_class=by_class,
-                by_person=task in SHARED,
-            ),
-            strengths=(strength,),
-        ).new
-    return logs
+
+    def solver(task: str, about: float, rows: HeadRows) -> Solver:
+        by_person = task in SHARED
+        return taught_solver(rows, about, person_n=one.person_n, share=share, by_class=by_class, by_person=by_person)
+
+    return other_logistic(one, solver)

@@ -53,12 +53,8 @@ def prepared(data: Path, out: Path, weights: str) -> tuple[RunDir, Path]:
     `larger` (N, D), of the larger photo size; `eval` (M, D).
     """
     run, larger, file = RunDir(out / "recipe"), RunDir(out / "larger"), out / "features.npz"
-    common = ["--config", RECIPE, f"model.weights={weights}", "train.report=false"]
-    for one, own in ((run, []), (larger, [f"transforms.size={LARGER}", "predict.groups=none"])):
-        if not one.summary.exists():
-            words = ["train", str(data), "--run", str(one.path), *common, *own]
-            if code := run_app(words):
-                raise SystemExit(f"maskcls {' '.join(words)} ended with {code}")
+    _train(run, data, weights)
+    _train(larger, data, weights, f"transforms.size={LARGER}", "predict.groups=none")
     if not file.exists():
         layers, widths = _layers(run)
         last, larger_size, new = _last(run), _last(larger), _to_predict(run, data)
@@ -73,15 +69,22 @@ def aligned_features(data: Path, out: Path, weights: str, detector: Path) -> Flo
         whole, _ = open_with_photos(RunDir(out / "recipe"), None)
         if not (copy_of / "train" / "train.csv").exists():
             print(f"{aligned_copy(data, whole, copy_of, detector)} photos have a face")
-        if not run.summary.exists():
-            words = ["train", str(copy_of), "--run", str(run.path), "--config", RECIPE, f"model.weights={weights}"]
-            if code := run_app([*words, "train.report=false", "predict.groups=none"]):
-                raise SystemExit(f"maskcls {' '.join(words)} ended with {code}")
+        _train(run, copy_of, weights, "predict.groups=none")
         experiment, _ = open_with_photos(run, None)
         assert experiment.manifest["id"].tolist() == whole.manifest["id"].tolist()
         np.save(file, _last(run))
     found: Floats = np.load(file)
     return found
+
+
+def _train(run: RunDir, data: Path, weights: str, *more: str) -> None:
+    """Train the recipe with some more settings, if the run is not there yet."""
+    if run.summary.exists():
+        return
+    words = ["train", str(data), "--run", str(run.path), "--config", RECIPE]
+    words += [f"model.weights={weights}", "train.report=false", *more]
+    if code := run_app(words):
+        raise SystemExit(f"maskcls {' '.join(words)} ended with {code}")
 
 
 def _opened(run: RunDir) -> tuple[Experiment, Member, Accelerator, Reporter]:

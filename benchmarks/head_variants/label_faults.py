@@ -6,12 +6,11 @@ n training photos, D features, C classes. All thresholds were fixed before.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from functools import partial
 
 import numpy as np
 
 from head_variants.people import SHARED, means
-from head_variants.split import Split, fit
+from head_variants.split import Split, fit, other_logistic
 from maskcls.labels import Ints
 from maskcls.nn.fitting.fitted_head import Wide, WideHead, log_softmax
 from maskcls.nn.fitting.head_rows import HeadRows
@@ -117,16 +116,4 @@ def robust_solver(rows: HeadRows, about: float, loss_of: RowLoss) -> Solver:
 
 def robust(one: Split, loss_of: RowLoss) -> Logs:
     """Logistic heads with another loss, of the strength that logistic regression has; a factor is fitted as for lda."""
-    (known_ND, new_ND), logs = one.standard(), {}
-    for task in one.space.names:
-        strength = one.base(task, "logistic").strength
-        logs[task] = fit(
-            known_ND,
-            one.labels[task],
-            one.part_n,
-            one.classes(task),
-            new_ND,
-            solver=partial(robust_solver, about=strength, loss_of=loss_of),
-            strengths=(strength,),
-        ).new
-    return logs
+    return other_logistic(one, lambda task, about, rows: robust_solver(rows, about, loss_of))

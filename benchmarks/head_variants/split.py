@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TypeVar, cast
 
 import numpy as np
@@ -153,6 +154,28 @@ def fit(
         head = solve([one for one in every if one != part], chosen.strength).scaled(chosen.scale)
         inner_NC[places] = log_rows(head, known_ND[places], classes)
     return Fit(inner_NC, log_rows(chosen.head, new_ND, classes), chosen.loss, chosen.strength, chosen.scale)
+
+
+def other_logistic(one: Split, solver: Callable[[str, float, HeadRows], Solver]) -> dict[str, Wide]:
+    """Return log probabilities (m, C) by task of heads that another solver makes in place of logistic regression.
+
+    The strength is that of logistic regression; a factor is fitted as for lda.
+
+    solver  of a task, that strength, and rows.
+    """
+    (known_ND, new_ND), logs = one.standard(), {}
+    for task in one.space.names:
+        strength = one.base(task, "logistic").strength
+        logs[task] = fit(
+            known_ND,
+            one.labels[task],
+            one.part_n,
+            one.classes(task),
+            new_ND,
+            solver=partial(solver, task, strength),
+            strengths=(strength,),
+        ).new
+    return logs
 
 
 def _product_solver(rows: HeadRows, kind: str, grams: Grams) -> Solver:

@@ -55,9 +55,11 @@ def test_an_arm_trains_on_those_who_are_left_and_on_its_samples(planted: SimpleN
     assert left.folds["id"].tolist() == left.manifest["id"].tolist()
     assert (left.fold == experiment.fold[~out_N]).all()
     feature_ND = np.random.default_rng(0).normal(size=(len(out_N), 4)).astype(np.float32)
-    arms = planted.fold_arms(
+    rows, arms = planted.fold_arms(
         experiment, feature_ND, out_N, open_extractor(experiment, experiment.kinds[0], 0, run=None), (0, 0)
     )
+    assert (rows.fold_N == left.fold).all()
+    assert (rows.feature_ND == feature_ND[~out_N]).all()
     assert list(arms) == ["nothing", "oversample", "mix", "good", "collapsed"]
     good, collapsed = (arms[name](0, left.fold != 0) for name in ("good", "collapsed"))
     assert (good.feature_MD == feature_ND[out_N]).all()

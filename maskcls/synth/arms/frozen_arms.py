@@ -11,7 +11,7 @@ import numpy as np
 
 from maskcls.data.rows.manifest import real_rows
 from maskcls.engine.step_plan import StepPlan
-from maskcls.labels import Bools, Ints
+from maskcls.labels import Bools, Floats, Ints
 from maskcls.rundir import RunDir
 from maskcls.schema import Config
 from maskcls.schema.transforms import PRESETS
@@ -61,15 +61,14 @@ def screen_arms(
 
 def read_features(experiment: Experiment, extractor: Extractor, report: Reporter) -> RowFeatures:
     """Return all photos of an experiment without added rows, with their features."""
-    rows = experiment.rows(experiment.kinds[0], 0)
-    every = np.arange(len(experiment.manifest))
-    return RowFeatures(
-        photo_features(extractor, rows.photos, every, report),
-        experiment.labels,
-        experiment.people,
-        experiment.fold.astype(np.int64),
-        rows.weight,
-    )
+    photos, every = experiment.rows(experiment.kinds[0], 0).photos, np.arange(len(experiment.manifest))
+    return rows_with_features(experiment, photo_features(extractor, photos, every, report))
+
+
+def rows_with_features(experiment: Experiment, feature_ND: Floats) -> RowFeatures:
+    """Return all photos of an experiment without added rows, with these features."""
+    weight_N = experiment.rows(experiment.kinds[0], 0).weight
+    return RowFeatures(feature_ND, experiment.labels, experiment.people, experiment.fold.astype(np.int64), weight_N)
 
 
 def _adding(

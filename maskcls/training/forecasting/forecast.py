@@ -24,7 +24,7 @@ from maskcls.show.terminal.progress import Reporter
 from maskcls.show.training.forecast import Forecast, Rates, Survey
 from maskcls.training.checks import check_experiment, check_same_photos, with_photos
 from maskcls.training.experiment import Experiment, Member, read_experiment, view_spec
-from maskcls.training.heads.baseline import with_fitted_heads, without_baseline
+from maskcls.training.heads.baseline import baseline_networks, too_large_baseline, without_baseline
 from maskcls.training.heads.frozen_features import pass_features
 from maskcls.training.person_clustering import with_person_clustering
 from maskcls.training.plans import fresh_network, with_plans
@@ -69,11 +69,10 @@ def forecast(experiment: Experiment, folds: str | None, report: Reporter) -> For
     if accelerator.is_main_process:
         with_person_clustering(experiment, report)
     seconds, size, fitted = 0.0, 0, cfg.model.train == "heads"
-    baseline = not without_baseline(experiment, accelerator)
+    baseline = not (without_baseline(experiment, accelerator) or too_large_baseline(experiment))
+    if baseline:
+        seconds += sum(feature_seconds(experiment, plain, accelerator)[0] for plain in baseline_networks(experiment))
     for member in experiment.kinds:
-        if baseline:
-            plain = replace(member, cfg=with_fitted_heads(member.cfg))
-            seconds += feature_seconds(experiment, plain, accelerator)[0]
         if fitted:
             member_seconds, member_bytes = feature_seconds(experiment, member, accelerator)
             seconds += member_seconds

@@ -54,12 +54,11 @@ def stage_ladder(data: Path, cfg: Config, free: Sequence[str], folder: StagesDir
 
 
 def _why_no_heads(experiment: Experiment, free: Sequence[str]) -> str:
-    """Say why no stage fits heads: the settings, or the labels of a fold's training rows, do not allow it."""
+    """Say why no stage fits heads: settings, labels of a fold's training rows, or memory do not allow it."""
     cfg = experiment.cfg
     if "model.train" not in free:
         return without_heads(cfg) or f"model.train={cfg.model.train} was given"
-    too_large = (why_too_large(experiment, member) for member in experiment.kinds)
-    return why_unfittable(experiment) or next(filter(None, too_large), "")
+    return why_unfittable(experiment) or why_too_large(experiment, experiment.kinds)
 
 
 def forecast_ladder(

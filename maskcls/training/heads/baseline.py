@@ -9,7 +9,7 @@ from maskcls.engine.device import Accelerator
 from maskcls.results.predictions import Predictions
 from maskcls.schema import AgeConfig, Config, HeadsConfig
 from maskcls.show.terminal.progress import Reporter
-from maskcls.training.experiment import Experiment
+from maskcls.training.experiment import Experiment, Member
 from maskcls.training.heads.blas_threads import one_thread_of_blas
 from maskcls.training.heads.fit_networks import feature_probabilities
 from maskcls.training.heads.fittable import why_too_large, why_unfittable
@@ -29,26 +29,30 @@ def save_baseline(experiment: Experiment, folds: Sequence[int], accelerator: Acc
         if experiment.cfg.train.baseline is True:
             report.note(f"no baseline of fitted heads: {why}")
         return
-    for member in experiment.kinds:
-        folders = {k: experiment.fold_dir(member, k) for k in folds}
-        left = [k for k, folder in folders.items() if not folder.frozen_heads.exists() and not folder.done.exists()]
+    undone = [(plain, _undone(experiment, plain, folds)) for plain in baseline_networks(experiment)]
+    if any(left for _, left in undone) and (why := too_large_baseline(experiment)):
+        report.note(f"no baseline of fitted heads: {why}; train.baseline=true computes it all the same")
+        return
+    for plain, left in undone:
         if not left:
             continue
-        plain = replace(member, cfg=with_fitted_heads(member.cfg))
-        if experiment.cfg.train.baseline == "auto" and (why := why_too_large(experiment, plain)):
-            report.note(f"no baseline of fitted heads: {why}; train.baseline=true computes it all the same")
-            return
         features = frozen_features(experiment, plain, accelerator, report)
         every_VND = features.all_views
         fold_N, ids_N = experiment.fold.astype("int64"), experiment.manifest["id"].to_numpy()
         for k in left:
             rows = experiment.rows(plain, k)
-            with report.busy(f"fitting the baseline of {experiment.title(member, k)}"), one_thread_of_blas():
+            with report.busy(f"fitting the baseline of {experiment.title(plain, k)}"), one_thread_of_blas():
                 heads = fit_fold_heads(every_VND, rows, fold_N, plain.cfg)
             set_heads(features.network, heads)
             prob_nJ = feature_probabilities(features.network, features.eval_VND[:, rows.valid], plain)
             lineage = {"fold": k, "heads": plain.cfg.heads.kind, "views": plain.cfg.predict.views}
-            Predictions(ids_N[rows.valid], prob_nJ, member.space, lineage).save(folders[k].frozen_heads)
+            rows_of_fold = Predictions(ids_N[rows.valid], prob_nJ, plain.space, lineage)
+            rows_of_fold.save(experiment.fold_dir(plain, k).frozen_heads)
+
+
+def _undone(experiment: Experiment, member: Member, folds: Sequence[int]) -> list[int]:
+    folders = {k: experiment.fold_dir(member, k) for k in folds}
+    return [k for k, folder in folders.items() if not folder.frozen_heads.exists() and not folder.done.exists()]
 
 
 def without_baseline(experiment: Experiment, accelerator: Accelerator) -> str:
@@ -63,8 +67,19 @@ def without_baseline(experiment: Experiment, accelerator: Accelerator) -> str:
     return "the run is leaky" if experiment.leaky else why_unfittable(experiment)
 
 
-def with_fitted_heads(cfg: Config) -> Config:
-    """Return the configuration of a network whose plain heads are fitted, with the default settings of `heads`."""
+def too_large_baseline(experiment: Experiment) -> str:
+    """Say how much memory a baseline that nobody asked for would take, if that is too much; "" otherwise."""
+    if experiment.cfg.train.baseline != "auto":
+        return ""
+    return why_too_large(experiment, baseline_networks(experiment))
+
+
+def baseline_networks(experiment: Experiment) -> list[Member]:
+    """Return the networks of a fold with plain heads that are fitted, of the default settings of `heads`."""
+    return [replace(member, cfg=_with_fitted_heads(member.cfg)) for member in experiment.kinds]
+
+
+def _with_fitted_heads(cfg: Config) -> Config:
     return cfg.model_copy(
         update={
             "model": cfg.model.model_copy(update={"train": "heads"}),

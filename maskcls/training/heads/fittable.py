@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 from maskcls.engine.compute.free_memory import MEMORY_SHARE, available_bytes
@@ -28,16 +29,18 @@ def why_unfittable(experiment: Experiment) -> str:
     return ""
 
 
-def why_too_large(experiment: Experiment, member: Member) -> str:
-    """Say how much memory the features of a network's backbone take, if it is more than a share of what is free.
+def why_too_large(experiment: Experiment, members: Sequence[Member]) -> str:
+    """Say how much memory the features of one of these networks take, if it is more than a share of what is free.
 
-    "" if it is less. It is asked where nobody asked for heads: a training that a person wants is tried.
+    "" if all take less. It is asked where nobody asked for heads: a training that a person wants is tried.
     """
-    cfg = member.cfg
-    random = cfg.model_copy(update={"model": cfg.model.model_copy(update={"weights": None, "pretrained": False})})
-    views = len(parse_views(cfg.predict.views)) + cfg.heads.augmented
-    features = fresh_network(replace(member, cfg=random), 0, 0)[0].features  # of weights it does not depend
-    needed, free = len(experiment.manifest) * views * features * BYTES_PER_VALUE, available_bytes()
-    if needed <= MEMORY_SHARE * free:
-        return ""
-    return f"it would take {needed / 2**30:.1f} of {free / 2**30:.1f} GiB of memory"
+    for member in members:
+        cfg = member.cfg
+        model = cfg.model.model_copy(update={"weights": None, "pretrained": False})  # the same number of features
+        random = replace(member, cfg=cfg.model_copy(update={"model": model}))
+        views = len(parse_views(cfg.predict.views)) + cfg.heads.augmented
+        values = len(experiment.manifest) * views * fresh_network(random, 0, 0)[0].features
+        needed, free = values * BYTES_PER_VALUE, available_bytes()
+        if needed > MEMORY_SHARE * free:
+            return f"it would take {needed / 2**30:.1f} of {free / 2**30:.1f} GiB of memory"
+    return ""

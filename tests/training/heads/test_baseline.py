@@ -141,6 +141,8 @@ def test_features_that_take_too_much_memory(
     there: bool,
 ) -> None:
     monkeypatch.setattr(fittable, "available_bytes", lambda: 1000)
+    assert train(drawn, tmp_path / "run", FOLDS, weights, f"train.baseline={wanted}", "--dry-run") == 0
+    assert ("photos for train.baseline" in " ".join(capsys.readouterr().out.split())) == there
     assert train(drawn, tmp_path / "run", FOLDS, weights, f"train.baseline={wanted}", "train.epochs=1") == 0
     said = " ".join(capsys.readouterr().err.split())
     assert ("no baseline of fitted heads: it would take 0.0 of 0.0 GiB of memory" in said) != there
