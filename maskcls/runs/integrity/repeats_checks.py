@@ -75,7 +75,10 @@ def _compare_scores(folder: RepeatsDir) -> None:
         return  # the checks of these files say what is wrong
     same = oof.ids.tolist() == mean.ids.tolist() and oof.prob.shape == mean.prob.shape
     same = same and np.allclose(oof.prob, mean.prob, rtol=0, atol=CLOSE)
-    if not same or not _close(stored.each, scores.each):
+    same = same and _close(stored.each, scores.each)
+    if stored.baseline is not None:  # else it may be of an earlier version
+        same = same and _close(stored.baseline.each, scores.baseline.each if scores.baseline else {})
+    if not same:
         raise ResultError("it and oof.npz are not the mean of these repeats", where=str(folder.scores), fix=RESTORE)
 
 

@@ -20,7 +20,8 @@ from maskcls.results.scores.intervals import Interval, macro_f1_intervals
 from maskcls.results.scores.metrics import score
 from maskcls.rundir import RepeatsDir, RunDir
 from maskcls.runs.read_labelled import read_out_of_fold
-from maskcls.runs.summary import SavedScores
+from maskcls.runs.repeats.repeat_baseline import RepeatedBaseline, repeated_baseline
+from maskcls.runs.summary import HeadsBaseline, SavedScores, read_summary
 from maskcls.typedjson import JsonFile
 
 
@@ -34,6 +35,7 @@ class RepeatedScores(JsonFile):
     sd        standard deviation of these: how much folds and seeds alone change a score. It says nothing about people.
     changed   share of the rows that do not get the same class in all repeats, in [0, 1].
     networks  trained networks that predict new photos, of all repeats.
+    baseline  of repeats that have one (train.baseline).
     """
 
     version: int = 1
@@ -46,6 +48,7 @@ class RepeatedScores(JsonFile):
     people: int
     folds: int
     networks: int
+    baseline: RepeatedBaseline | None = None
 
 
 def score_repeats(folder: RepeatsDir, runs: Sequence[RunDir], *, folds: int, networks: int) -> RepeatedScores:
@@ -91,7 +94,14 @@ def averaged_repeats(runs: Sequence[RunDir], *, folds: int, networks: int) -> tu
         folds=folds,
         networks=networks,
     )
+    if (baseline := repeated_baseline({run.path.name: _baseline(run) for run in runs})) is not None:
+        scores = scores.model_copy(update={"baseline": baseline})
     return mean, scores
+
+
+def _baseline(run: RunDir) -> HeadsBaseline | None:
+    summary = read_summary(run)
+    return None if summary is None else summary.baseline
 
 
 def _macro_f1(labelled: LabelledPredictions) -> float | None:

@@ -9,6 +9,7 @@ from maskcls.groupnouns import PEOPLE, Noun
 from maskcls.runs.repeats.repeat_scores import RepeatedScores
 from maskcls.show.terminal.json_output import print_json
 from maskcls.show.terminal.text import number, number_of, percent, plural, say, say_whole, span
+from maskcls.show.training.baseline import repeated_baseline_line
 
 
 def print_repeats(folder: Path, found: RepeatedScores, noun: Noun = PEOPLE, *, json: bool = False) -> None:
@@ -23,5 +24,7 @@ def print_repeats(folder: Path, found: RepeatedScores, noun: Noun = PEOPLE, *, j
     say(f"  {tasks}  ({plural(found.folds, 'fold')}, {number_of(found.people, noun)}, each counted once)")
     each = "  ".join(f"{name} {number(value)}" for name, value in found.each.items())
     say(f"  each repeat alone: {each}" + ("" if found.sd is None else f"  (sd {number(found.sd)})"))
+    if found.baseline is not None:
+        say(f"  {repeated_baseline_line(found.baseline)}")
     say(f"  {percent(found.changed)} of the rows do not get the same class in all repeats")
     say_whole(f"next, with {plural(found.networks, 'network')}: maskcls predict {shell_word(folder)} --data DATA\n")

@@ -9,12 +9,13 @@ import numpy as np
 import pytest
 from tiny import hashes, recipe, resume, train
 
-from maskcls import config
+from maskcls import config, files
 from maskcls.cli import run_app
 from maskcls.config import without_automatic_baseline
+from maskcls.errors import Exit
 from maskcls.results.comparison.difference import paired_difference
 from maskcls.results.predictions import Predictions
-from maskcls.rundir import RunDir
+from maskcls.rundir import RepeatsDir, RunDir
 from maskcls.runs.stages.ladder import CHOSEN, ladder, stage_config
 from maskcls.synth.arms.arm_settings import build_arms
 from maskcls.training.heads import fittable
@@ -72,6 +73,27 @@ def test_it_is_said_and_its_files_are_verified(
     assert "; training it adds " in out
     done = json.loads((run / "fold0/DONE").read_text())
     assert "frozen_heads.npz" in done["files"]
+
+
+def test_repeats_say_and_keep_the_mean_of_theirs(
+    drawn: Path, weights: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = RepeatsDir(tmp_path / "repeats")
+    assert train(drawn, folder.path, "folds.k=2", weights, "train.epochs=1", "folds.repeats=2") == 0
+    out = " ".join(capsys.readouterr().out.split())
+    each = [json.loads(folder.repeat(number).summary.read_text())["baseline"] for number in range(2)]
+    found = json.loads(folder.scores.read_text())["baseline"]
+    gains = [one["gain"]["value"] for one in each]
+    assert found["macro_f1"] == pytest.approx(np.mean([one["macro_f1"] for one in each]))
+    assert (found["gain"], found["gain_sd"]) == pytest.approx((np.mean(gains), np.std(gains, ddof=1)))
+    assert found["each"] == {"repeat0": gains[0], "repeat1": gains[1]}
+    assert f"macro-F1 {found['macro_f1']:.4f} (mean of 2 repeats); training it adds {found['gain']:+.4f}" in out
+    assert run_app(["verify", str(folder.path)]) == 0
+
+    of_repeats = files.without_digest(files.read_json(folder.scores), folder.scores, required=True)
+    of_repeats["baseline"]["each"]["repeat0"] += 0.1
+    files.commit_json(folder.scores, files.with_digest(of_repeats))
+    assert run_app(["verify", str(folder.path)]) == Exit.RESULT
 
 
 def same_baseline(run: Path, *made: Path) -> bool:
