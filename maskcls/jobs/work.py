@@ -20,6 +20,7 @@ from maskcls.training.checks import with_photos
 from maskcls.training.experiment import Experiment, Member
 from maskcls.training.fold import finish_fold, is_trained, train_fold
 from maskcls.training.folds import continuing, finish_folds, refitting, train_folds
+from maskcls.training.heads.baseline import save_baseline
 from maskcls.training.heads.starting_heads import save_starting_heads
 from maskcls.training.known_photos import cured_by_restoring
 from maskcls.training.preparing import prepare_experiment
@@ -70,6 +71,7 @@ def finish_run(run: RunDir, data: Path | None, report: Reporter) -> None:
     experiment, env, accelerator = _opened(run, data, report)
     with files.filling(run.path):
         if experiment.cfg.model.train == "all" and len(further_networks(experiment, env.folds)) > 1:
+            save_baseline(experiment, env.folds, accelerator, report)  # a fold that is done gets none
             for member in experiment.members:
                 finish_folds(experiment, member, env.folds, accelerator, report)
         else:

@@ -31,6 +31,7 @@ from maskcls.runs.summary import (
 )
 from maskcls.training.epochs.epoch_rows import last_rows
 from maskcls.training.experiment import Experiment, Member
+from maskcls.training.heads.baseline import saved_baseline
 from maskcls.training.person_clustering import pair_rates
 
 
@@ -147,14 +148,12 @@ def _selection(
 
 def _baseline(experiment: Experiment, folds: Sequence[int], alone: Predictions) -> HeadsBaseline | None:
     """Compare rows, each photo alone, with those of heads on the backbone before the training; None without them."""
-    kinds = experiment.kinds
-    files = {(member.task, k): experiment.fold_dir(member, k).frozen_heads for member in kinds for k in folds}
-    if not experiment.cfg.train.baseline or not all(path.exists() for path in files.values()):
+    if not experiment.cfg.train.baseline:
         return None
-    joint = [
-        _composed(experiment, [(member, Predictions.load(files[member.task, k])) for member in experiment.kinds])
-        for k in folds
-    ]
+    saved = saved_baseline(experiment, folds)
+    if len(saved) < len(experiment.kinds) * len(folds):
+        return None
+    joint = [_composed(experiment, [(member, saved[member.task, k]) for member in experiment.kinds]) for k in folds]
     rows = Predictions.concat(joint).align(alone.ids)
     labelled = _labelled(experiment, rows)
     value = score(rows.prob, labelled.truth, labelled.space).macro_f1

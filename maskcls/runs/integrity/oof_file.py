@@ -1,4 +1,4 @@
-"""oof.npz of a run and of a fold: the sha256 of each is in the file that is written after it."""
+"""Predictions for out-of-fold rows, of a run and of a fold; the file that is written after each has its sha256."""
 
 from __future__ import annotations
 
@@ -11,6 +11,8 @@ from maskcls.results.predictions import PREDICTIONS, Predictions
 from maskcls.rundir import FoldDir, RunDir
 from maskcls.runs.integrity.done_file import read_done
 from maskcls.runs.summary import read_summary
+
+RESTORE_FOLD = "restore the file, or delete the fold's folder and resume the run"
 
 
 def made_from(run: RunDir, networks: Iterable[FoldDir]) -> dict[str, str]:
@@ -32,8 +34,33 @@ def read_run_oof(run: RunDir) -> Predictions:
 def read_fold_oof(folder: FoldDir) -> Predictions:
     """Read the predictions for a finished fold's validation rows; ResultError unless it was finished with them."""
     done = read_done(folder)
-    fix = "restore the file, or delete the fold's folder and resume the run"
-    return _read_named(folder.oof, done.files if done else {}, folder.done, fix)
+    return _read_named(folder.oof, done.files if done else {}, folder.done, RESTORE_FOLD)
+
+
+def has_frozen_heads(folder: FoldDir) -> bool:
+    """Tell whether heads on the frozen backbone have predicted a fold's rows; also where that file was deleted since.
+
+    ResultError when DONE is damaged.
+    """
+    done = read_done(folder)
+    return folder.frozen_heads.exists() or (done is not None and folder.frozen_heads.name in done.files)
+
+
+def read_frozen_heads(folder: FoldDir, ids: Iterable[str]) -> Predictions:
+    """Read what heads on the frozen backbone predict for a fold's validation rows, whose ids these are.
+
+    ResultError when they are missing, damaged, of other rows, or not those that the fold was finished with.
+    """
+    done = read_done(folder)
+    root = shell_word(folder.root or folder.path)
+    fix = f"delete the file, and compute it again: maskcls resume {root}" if done is None else RESTORE_FOLD
+    try:
+        found = _read_named(folder.frozen_heads, done.files if done else {}, folder.done, fix)
+    except ResultError as error:
+        raise error.with_fix(fix) from None
+    if sorted(found.ids.tolist()) != sorted(ids):
+        raise ResultError("the predictions are of other rows than the fold's", where=str(folder.frozen_heads), fix=fix)
+    return found
 
 
 def _read_named(path: Path, named: Mapping[str, str], source: Path, fix: str) -> Predictions:

@@ -7,6 +7,7 @@ from dataclasses import replace
 
 from maskcls.engine.device import Accelerator
 from maskcls.results.predictions import Predictions
+from maskcls.runs.integrity.oof_file import has_frozen_heads, read_frozen_heads
 from maskcls.schema import AgeConfig, Config, HeadsConfig
 from maskcls.show.terminal.progress import Reporter
 from maskcls.training.experiment import Experiment, Member
@@ -24,7 +25,11 @@ def save_baseline(experiment: Experiment, folds: Sequence[int], accelerator: Acc
     random weights, pseudo labels with probabilities, a leaky run and a training in several processes; a line says so
     where train.baseline is true. With auto, there is none either where the features take too much memory, and a line
     says that.
+
+    Raises ResultError for rows on disk that cannot be used: a training would find them at its end.
     """
+    if experiment.cfg.train.baseline and not experiment.leaky:
+        saved_baseline(experiment, folds)
     if why := without_baseline(experiment, accelerator):
         if experiment.cfg.train.baseline is True:
             report.note(f"no baseline of fitted heads: {why}")
@@ -48,6 +53,17 @@ def save_baseline(experiment: Experiment, folds: Sequence[int], accelerator: Acc
             lineage = {"fold": k, "heads": plain.cfg.heads.kind, "views": plain.cfg.predict.views}
             rows_of_fold = Predictions(ids_N[rows.valid], prob_nJ, plain.space, lineage)
             rows_of_fold.save(experiment.fold_dir(plain, k).frozen_heads)
+
+
+def saved_baseline(experiment: Experiment, folds: Sequence[int]) -> dict[tuple[str, int], Predictions]:
+    """Return the rows of the baseline that are on disk, by task and fold; ResultError for files that cannot be used."""
+    ids_N, found = experiment.manifest["id"].to_numpy(), {}
+    for member in experiment.kinds:
+        for k in folds:
+            folder = experiment.fold_dir(member, k)
+            if has_frozen_heads(folder):
+                found[member.task, k] = read_frozen_heads(folder, ids_N[experiment.fold == k].tolist())
+    return found
 
 
 def _undone(experiment: Experiment, member: Member, folds: Sequence[int]) -> list[int]:

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from maskcls.engine import checkpoint
 from maskcls.engine.device import Accelerator
@@ -32,8 +33,12 @@ def save_starting_heads(
               its heads or its state are on disk; one that is continued starts with the heads it has.
 
     The heads are a function of the data and the configuration, so that a killed training fits the same ones again.
-    Raises UsageError in several processes.
+    Raises UsageError in several processes, and WeightsError for heads on disk that are damaged: their network may be
+    the last one that is trained.
     """
+    for member, k in networks:
+        if _begins_with_saved(experiment, member, k):
+            _read_starting_heads(experiment.fold_dir(member, k))
     left = [(member, k) for member, k in networks if _has_not_begun(experiment, member, k)]
     if left and accelerator.num_processes > 1:
         raise UsageError(
@@ -65,8 +70,11 @@ def save_starting_heads(
 
 def load_starting_heads(network: Network, folder: FoldDir) -> None:
     """Put the heads of `save_starting_heads` into a new network; WeightsError if they are missing or damaged."""
-    tensors, _ = checkpoint.load_state(folder.start_heads, root=folder.root)
-    network.heads.load_state_dict(tensors)
+    network.heads.load_state_dict(_read_starting_heads(folder))
+
+
+def _read_starting_heads(folder: FoldDir) -> dict[str, Tensor]:
+    return checkpoint.load_state(folder.start_heads, root=folder.root)[0]
 
 
 def _has_not_begun(experiment: Experiment, member: Member, k: int) -> bool:
@@ -74,3 +82,10 @@ def _has_not_begun(experiment: Experiment, member: Member, k: int) -> bool:
         return False
     folder = experiment.fold_dir(member, k)
     return not any(file.exists() for file in (folder.start_heads, folder.state, folder.done))
+
+
+def _begins_with_saved(experiment: Experiment, member: Member, k: int) -> bool:
+    if member.cfg.train.start_heads == "new" or member.continued:
+        return False
+    folder = experiment.fold_dir(member, k)
+    return folder.start_heads.exists() and not (folder.state.exists() or folder.done.exists())

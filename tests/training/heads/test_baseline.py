@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +20,7 @@ from maskcls.results.predictions import Predictions
 from maskcls.rundir import RepeatsDir, RunDir
 from maskcls.runs.stages.ladder import CHOSEN, ladder, stage_config
 from maskcls.synth.arms.arm_settings import build_arms
+from maskcls.training import folds
 from maskcls.training.heads import fittable
 from maskcls.training.stored_experiment import open_experiment
 
@@ -75,6 +78,59 @@ def test_it_is_said_and_its_files_are_verified(
     assert "frozen_heads.npz" in done["files"]
 
 
+def killed(run: Path, target: Path) -> RunDir:
+    """Copy a run as a kill would leave it: the networks of its last fold are not finished."""
+    copy = RunDir(target)
+    shutil.copytree(run, target)
+    for path in (copy.summary, copy.oof, copy.fold(2).done, copy.fold(2).oof, copy.fold(2).summary):
+        path.unlink()
+    return copy
+
+
+@pytest.mark.parametrize(
+    ("fold", "damage", "message", "fix"),
+    [
+        (2, lambda content, other: content[:-9], "damaged predictions", "delete the file, and compute it again"),
+        (2, lambda content, other: other, "of other rows than the fold's", "delete the file, and compute it again"),
+        (0, lambda content, other: other, "not the predictions that the training wrote", "delete the fold's folder"),
+        (0, lambda content, other: None, "No such file", "delete the fold's folder"),
+    ],
+    ids=["damaged", "of another fold", "other than DONE names", "missing"],
+)
+def test_a_file_of_it_that_cannot_be_used_is_named_before_any_training(
+    run: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    fold: int,
+    damage: Callable[[bytes, bytes], bytes | None],
+    message: str,
+    fix: str,
+) -> None:
+    copy = killed(run, tmp_path / "run")
+    file = copy.fold(fold).frozen_heads
+    content, before = file.read_bytes(), hashes(copy.path)
+    found = damage(content, copy.fold(1).frozen_heads.read_bytes())
+    file.unlink()
+    if found is not None:
+        file.write_bytes(found)
+    with monkeypatch.context() as patch:
+        patch.setattr(folds, "_train_networks", lambda *_: pytest.fail("trained before the file was read"))
+        assert resume(copy.path) == Exit.RESULT
+    said = " ".join(capsys.readouterr().err.split())
+    assert f"where: {file}" in said
+    assert message in said
+    assert fix in said
+    if fold == 2:
+        file.unlink()  # as the message says
+    else:
+        file.write_bytes(content)
+    assert resume(copy.path) == 0
+    assert same_baseline(run, copy.path)
+    assert hashes(copy.path).keys() == hashes(run).keys()
+    assert before.keys() < hashes(run).keys()
+
+
 def test_repeats_say_and_keep_the_mean_of_theirs(
     drawn: Path, weights: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -121,7 +177,7 @@ def test_gathered_with_several_seeds_in_jobs_and_in_a_search(
     assert train(drawn, first, *words, "--folds", "0") == 0
     assert train(drawn, others, *words, "--folds", "1,2") == 0
     assert run_app(["runs", "gather", str(first), str(others), "-o", str(whole), "--accept", "plan"]) == 0
-    assert train(drawn, jobs, *words, "--on", "local:2") == 0
+    assert train(drawn, jobs, *words, "train.refit=true", "train.continue_epochs=1", "--on", "local:2") == 0
     study, space = tmp_path / "study", tmp_path / "space.yaml"
     space.write_text("optim.lr: {low: 1.0e-4, high: 1.0e-2, log: true}\n")
     search = ["tune", str(drawn), *recipe(*words), "--space", str(space), "--study", str(study), "--trials", "2"]

@@ -132,17 +132,18 @@ def test_a_job_of_one_network_fits_its_own_heads(moments: Moments, tmp_path: Pat
     assert ending(run.path) == ending(moments.run)
 
 
-def test_damaged_heads_are_refused_and_named(
+def test_damaged_heads_are_refused_and_named_before_any_training(
     moments: Moments, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     run = RunDir(copied(moments.root / str(heads_committed(moments)[-1]), tmp_path / "run"))
-    file = run.fold(0).start_heads
+    file = run.fold(1).start_heads
     content = bytearray(file.read_bytes())
     content[-1] ^= 1
     file.unlink()  # a link to the fixture's file
     file.write_bytes(content)
     capsys.readouterr()
     assert resume(run.path) == Exit.WEIGHTS
+    assert not run.fold(0).state.exists()
     assert "start_heads.safetensors" in capsys.readouterr().err
     assert run_app(["verify", str(run.path)]) == Exit.RESULT
     assert "start_heads.safetensors" in capsys.readouterr().out
