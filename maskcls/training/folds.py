@@ -17,6 +17,7 @@ from maskcls.runs.integrity.epoch_log import read_log
 from maskcls.runs.records.disk_use import disk_use
 from maskcls.runs.summary import RunSummary, read_fold_summary
 from maskcls.show.terminal.progress import Reporter
+from maskcls.show.terminal.text import trained_folds
 from maskcls.show.terminal.units import size
 from maskcls.training.assemble import assemble
 from maskcls.training.epochs.epoch_selection import choose_weights, chosen_by_fewer, kept_epochs
@@ -60,7 +61,8 @@ def train_folds(
 def _train_networks(
     experiment: Experiment, wanted: Sequence[int], accelerator: Accelerator, report: Reporter, guard: Guard
 ) -> None:
-    report.begin("all folds", *_work(experiment, wanted))
+    k = experiment.cfg.folds.k
+    report.begin("all folds" if len(wanted) == k else trained_folds(wanted, k), *_work(experiment, wanted))
     for member in experiment.members:
         undone = [k for k in wanted if not experiment.fold_dir(member, k).done.exists()]
         left = [k for k in undone if not is_trained(experiment, member, k)]

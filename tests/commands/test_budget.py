@@ -15,10 +15,13 @@ from maskcls import api
 from maskcls.cli import run_app
 from maskcls.errors import Exit
 from maskcls.rundir import RunDir, StagesDir
+from maskcls.runs.records.times import NETWORKS, add_times, read_times
 from maskcls.runs.stages import ladder
 from maskcls.runs.stages.answering import answering_run
-from maskcls.runs.stages.record import read_stages
+from maskcls.runs.stages.record import read_stages, write_stages
 from maskcls.runs.summary import read_summary
+from maskcls.show.runs.stages import stage_title
+from maskcls.show.terminal.progress import Reporter
 
 FREE = [word for word in tiny.RECIPE if not word.startswith(("model.backbone", "train.epochs"))]
 SETTINGS = [*FREE, "model.backbone=test_convnext"]
@@ -56,7 +59,10 @@ def staged(drawn: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_every_stage_is_an_ordinary_run_with_the_settings_of_its_rung(staged: Path) -> None:
     record = read_stages(StagesDir(staged))
 
-    assert [one.settings.title() for one in record.stages] == ["32x32, 1 epoch, 2 folds", "32x32, 2 epochs, 2 folds"]
+    assert [stage_title(one.settings) for one in record.stages] == [
+        "32x32, 1 epoch, 2 folds",
+        "32x32, 2 epochs, 2 folds",
+    ]
     for number, epochs in enumerate((1, 2)):
         run = StagesDir(staged).stage(number)
         assert (run.path / "fold0" / "DONE").exists()
@@ -93,7 +99,7 @@ def test_a_backbone_with_weights_begins_with_the_run_of_its_fitted_heads(
     assert run_app(["train", str(drawn), "--run", str(folder), "--budget", "1h", *SETTINGS, weights]) == 0
 
     record = read_stages(StagesDir(folder))
-    assert [one.settings.title() for one in record.stages] == [
+    assert [stage_title(one.settings) for one in record.stages] == [
         "32x32, fitted heads, 2 folds",
         "32x32, 1 epoch, 2 folds",
         "32x32, 2 epochs, 2 folds",
@@ -170,6 +176,30 @@ def test_verify_says_which_stages_are_not_finished(
     code, found = verified(folder, capsys)
     assert code == Exit.OK
     assert {name for name, verdict in found.items() if verdict == "warning"} == {"stage0", "stage1"}
+
+
+def test_a_stage_that_was_killed_and_continued_took_what_it_had_taken_before(
+    staged: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = StagesDir(tmp_path / "b")
+    shutil.copytree(staged, folder.path)
+    run, record = folder.stage(1), read_stages(StagesDir(staged))
+    killed = record.stages[1].model_copy(update={"passed_s": 0.0, "took_s": None})
+    write_stages(folder, record.model_copy(update={"stages": (record.stages[0], killed)}))
+    for path in (run.summary, run.oof, run.fold(1).done, run.fold(1).summary):
+        path.unlink()
+    times = read_times(run)
+    assert times is not None
+    parts = {name: 100.0 for name in times.commands[0].seconds if name != NETWORKS}
+    assert parts
+    add_times(run, None, times.commands[0].model_copy(update={"seconds": parts}))  # no networks: it was killed
+    before_s = 100 * len(parts) + sum(line["seconds"] for k in (0, 1) for line in tiny.log_lines(run.fold(k).path))
+
+    assert run_app(["resume", str(folder.path), "--json"]) == 0
+
+    took_s = json.loads(capsys.readouterr().out)["stages"][1]["took_s"]
+    assert took_s == read_stages(folder).stages[1].took_s
+    assert before_s - 0.1 < took_s < before_s + 100
 
 
 def test_a_folder_of_stages_is_not_trained_again_and_nothing_is_left_to_resume(
@@ -252,10 +282,18 @@ def test_a_dry_run_shows_the_stage_of_heads_or_why_there_is_none(
         assert "32x32, fitted heads" not in out
 
 
-def test_the_folds_that_were_asked_for_are_those_of_every_stage(drawn: Path, tmp_path: Path) -> None:
+def test_the_folds_that_were_asked_for_are_those_of_every_stage(
+    drawn: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bars: list[str] = []
+    monkeypatch.setattr(Reporter, "begin", lambda self, what, *counts: bars.append(what))
     folder, asked = tmp_path / "one", [word for word in SETTINGS if not word.startswith("folds.k")]  # 5, the default
     assert run_app(["train", str(drawn), "--run", str(folder), "--budget", "1h", "--folds", "3", *asked]) == 0
 
+    shown = capsys.readouterr()
+    assert "stage 0: 32x32, 1 epoch, fold 3 of 5: measures this machine" in shown.err
+    assert "32x32, 2 epochs, fold 3 of 5" in " ".join(shown.out.split())
+    assert bars == ["fold 3 of 5"] * 2
     for number in (0, 1):
         assert [path.name for path in sorted(StagesDir(folder).stage(number).path.glob("fold*")) if path.is_dir()] == [
             "fold3"

@@ -18,8 +18,9 @@ from maskcls.runs.stages.answering import finished_stages
 from maskcls.runs.stages.forecasting import MARGIN, StageCost, forecasts, measured_cost, measures, next_stage
 from maskcls.runs.stages.ladder import stage_config
 from maskcls.runs.stages.record import StageEntry, StagesRecord, is_finished, read_begun_stages, write_stages
+from maskcls.runs.stages.seconds_on_disk import with_known_seconds
 from maskcls.schema import Config
-from maskcls.show.runs.stages import StagesOutcome, stages_outcome
+from maskcls.show.runs.stages import StagesOutcome, stage_title, stages_outcome
 from maskcls.show.terminal.progress import Reporter
 from maskcls.training.checks import with_absolute_paths
 from maskcls.training.forecasting.stage_ladder import stage_ladder
@@ -82,7 +83,7 @@ def _within(
     try:
         with limit:
             prepare()
-            record = read_begun_stages(folder)
+            record = with_known_seconds(folder, read_begun_stages(folder))
             seconds = limit.seconds if math.isfinite(limit.seconds) else None
             write_stages(folder, record.model_copy(update={"limits_s": (*record.limits_s, seconds)}))
             _train_all(folder, limit, work, report)
@@ -139,7 +140,7 @@ def _train_one(
 
     try:
         if run.env.exists():
-            report.note(f"stage {number} is continued: {entry.settings.title()}")
+            report.note(f"stage {number} is continued: {stage_title(entry.settings, record.folds)}")
             work.resume(run)
         else:
             work.train(stage_config(cfg, entry.settings), run, planned)
@@ -158,12 +159,12 @@ def _chosen(
     """Return the next stage, and say its forecast; None, with the reason said, where there is none."""
     left_s, rungs, number = limit.left_s, record.ladder, len(record.stages)
     done = max((rungs.index(one.settings) for one in record.stages), default=-1)
-    if done + 1 < len(rungs) and measures(rungs, done + 1):
+    if measures(rungs, done + 1):
         settings = rungs[done + 1]
         limited = math.isfinite(left_s)
         left = f"{duration(left_s)} left" if limited else "no time limit"
         why = "trains no backbone" if settings.fitted else "measures this machine"
-        report.note(f"stage {number}: {settings.title()}: {why}; {left}")
+        report.note(f"stage {number}: {stage_title(settings, record.folds)}: {why}; {left}")
         return StageEntry(settings=settings, forecast_s=None, left_s=round(left_s, 1) if limited else None)
     if done + 1 == len(rungs):
         report.note(f"there is no larger stage; {duration(left_s)} are not used")
@@ -174,13 +175,13 @@ def _chosen(
     place = next_stage(rungs, done, forecasts_s, left_s=left_s, passed_s=limit.passed_s)
     if place is None:
         need = duration(forecasts_s[done + 1] * MARGIN)
+        title = stage_title(rungs[done + 1], record.folds)
         report.note(
-            f"no further stage: the next, {rungs[done + 1].title()}, needs {need} with the margin, and "
-            f"{duration(left_s)} are left"
+            f"no further stage: the next, {title}, needs {need} with the margin, and {duration(left_s)} are left"
         )
         return None
-    forecast = duration(forecasts_s[place])
-    report.note(f"stage {number}: {rungs[place].title()}: forecast {forecast} of {duration(left_s)} left")
+    title, forecast = stage_title(rungs[place], record.folds), duration(forecasts_s[place])
+    report.note(f"stage {number}: {title}: forecast {forecast} of {duration(left_s)} left")
     return StageEntry(settings=rungs[place], forecast_s=round(forecasts_s[place], 1), left_s=round(left_s, 1))
 
 

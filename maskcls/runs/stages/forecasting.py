@@ -48,8 +48,10 @@ class StageCost:
 def measures(rungs: Sequence[StageSettings], place: int) -> bool:
     """Tell whether a stage has no forecast, as none before it is like it, and is taken in any case.
 
-    They are the first one, and after fitted heads the first one that trains networks.
+    They are the first one, and after fitted heads the first one that trains networks. Behind the last there is none.
     """
+    if place >= len(rungs):
+        return False
     return place == 0 or (rungs[place - 1].fitted and not rungs[place].fitted)
 
 
@@ -65,7 +67,7 @@ def next_stage(
     done         place of the largest stage that is finished; -1: none.
     forecasts_s  seconds of each rung.
     """
-    if done + 1 < len(rungs) and measures(rungs, done + 1):
+    if measures(rungs, done + 1):
         return done + 1
     fitting = [place for place in range(done + 1, len(rungs)) if forecasts_s[place] * MARGIN <= left_s]
     if not fitting:

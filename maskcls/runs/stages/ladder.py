@@ -75,24 +75,6 @@ class StageSettings(JsonFile):
         """Whether heads are fitted, and no network is trained."""
         return self.epochs == 0
 
-    def title(self) -> str:
-        """Write the settings for people.
-
-        >>> StageSettings(size=(96, 72), epochs=4, folds=5, seeds=1).title()
-        '96x72, 4 epochs, 5 folds'
-        >>> StageSettings(size=(96, 72), epochs=0, folds=5, seeds=1).title()
-        '96x72, fitted heads, 5 folds'
-        """
-        counts = [
-            *([] if self.fitted else [(self.epochs, "epoch")]),
-            (self.folds, "fold"),
-            *([(self.seeds, "seed")] if self.seeds > 1 else []),
-        ]
-        said = ", ".join(f"{count} {name}{'' if count == 1 else 's'}" for count, name in counts)
-        heads = "fitted heads, " if self.fitted else ""
-        part = "" if self.share == 1 or self.fitted else f" of {self.share:.0%} of the photos"
-        return f"{self.size[0]}x{self.size[1]}, {heads}{said}{part}"
-
 
 def free_settings(
     cfg: Config, origins: Mapping[str, SettingOrigin], shipped: Sequence[str], folds: str | None = None
@@ -104,8 +86,8 @@ def free_settings(
 
     Settings are kept, too, where others depend on them: the folds where a file of added rows, renewed folds or numbers
     of folds belong to them, or there is one; epochs and size where train.stages or settings of a task name them. Fitted
-    heads have no epochs and one seed, and further folds cost hardly more. What is trained is kept where `without_heads`
-    has a reason.
+    heads have no epochs and one seed, and further folds and views cost hardly more. What is trained is kept where
+    `without_heads` has a reason.
     """
     free = [key for key in CHOSEN if not origins[key].given or str(origins[key]) in shipped]
     of_tasks = {key for own in cfg.separate.values() for key in config.flatten(own)}
@@ -116,7 +98,7 @@ def free_settings(
     if cfg.data.pseudo or cfg.data.synth or how.k == 1 or how.renew or folds is not None:
         kept |= {"folds.k"}
     if cfg.model.train == "heads":
-        kept |= {"model.train", "train.epochs", "train.seeds", "sampler.epoch_fraction", "folds.k"}
+        kept |= set(CHOSEN) - {"transforms.size"}
     elif without_heads(cfg):
         kept |= {"model.train"}
     return tuple(key for key in free if key not in kept)
@@ -142,8 +124,8 @@ def ladder(
     photos  labelled photos of the data set. takes: whether the backbone takes images of a size.
 
     Where the stages choose model.train, the first one fits heads, with the size, folds and views of the configuration.
-    Of the others, a rung that costs no more than the one before it is left out, and so is one whose settings contradict
-    others.
+    Where all of them fit heads, the first is the configuration as it is, and the others are larger. A rung that costs
+    no more than the one before it is left out, and so is one whose settings contradict others.
     """
     heads = [_of_heads(cfg, free)] if "model.train" in free else []
     found: list[StageSettings] = []
@@ -179,6 +161,8 @@ def _of_heads(cfg: Config, free: Sequence[str]) -> StageSettings:
 def _all_settings(cfg: Config, free: Sequence[str], photos: int) -> Iterator[StageSettings]:
     own = own_settings(cfg)
     for rung in RUNGS:
+        if own.fitted and rung.share < 1:
+            continue  # most of the time goes into starting and reading: heads of small photos cost hardly less
         chosen = dict(own)
         if "transforms.size" in free:
             chosen["size"] = scaled_size(own.size, rung.share)

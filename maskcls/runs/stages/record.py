@@ -15,7 +15,8 @@ class StageEntry(JsonFile):
     forecast_s  None where none can be made, see `measures`. left_s: of the time limit when it began.
     took_s      None: not finished.
 
-    Of a stage that was interrupted and continued, `took_s` is the sum of both times.
+    passed_s    so far. Of a stage that was interrupted and continued, both are the sum of all times; of one that was
+                killed, what `seconds_on_disk` knows.
     """
 
     settings: StageSettings

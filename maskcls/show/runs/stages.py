@@ -13,13 +13,14 @@ from maskcls.errors import ResourceError, shell_word
 from maskcls.groupnouns import PEOPLE, Noun
 from maskcls.machine.time_limit import TimeLimit
 from maskcls.rundir import RunDir, StagesDir
+from maskcls.runs.checks import wanted_folds
 from maskcls.runs.stages.answering import best_place, finished_stages
 from maskcls.runs.stages.ladder import StageSettings
 from maskcls.runs.stages.record import StageEntry, read_stages
 from maskcls.runs.summary import RunSummary, read_summary
 from maskcls.show.report.after_training import AfterTraining, next_command
 from maskcls.show.terminal.json_output import print_json
-from maskcls.show.terminal.text import number, say, say_whole, show
+from maskcls.show.terminal.text import number, plural, say, say_whole, show, trained_folds
 from maskcls.show.training.finished import say_after, say_scores
 
 if TYPE_CHECKING:
@@ -31,6 +32,7 @@ class StagesOutcome:
     """What is there when the training ends.
 
     stages    every stage that was begun. scores: macro-F1 of those that are finished, by number; None without a score.
+    folds     the numbers of the folds that were asked for, as on the command line; None: all.
     chosen    the number of the stage that answers for the folder; None: none is finished.
     time_up   whether the time limit ended the last stage. passed_s: seconds since the command began.
     """
@@ -42,6 +44,7 @@ class StagesOutcome:
     time_up: bool
     limit_s: float
     passed_s: float
+    folds: str | None = None
 
     @property
     def run(self) -> RunDir | None:
@@ -57,13 +60,14 @@ class StagesOutcome:
 
 def stages_outcome(folder: StagesDir, limit: TimeLimit) -> StagesOutcome:
     """Read what a folder of stages holds now."""
-    stages = read_stages(folder).stages if folder.record.exists() else ()
+    record = read_stages(folder) if folder.record.exists() else None
+    stages, folds = (record.stages, record.folds) if record else ((), None)
     found = finished_stages(folder)
     numbers = {folder.stage(number).path: number for number in range(len(stages))}
     scores = {numbers[one.run.path]: one.score for one in found}
     place = best_place(list(scores.values()))
     chosen = None if place is None else list(scores)[place]
-    return StagesOutcome(folder.path, stages, scores, chosen, limit.is_up, limit.seconds, limit.passed_s)
+    return StagesOutcome(folder.path, stages, scores, chosen, limit.is_up, limit.seconds, limit.passed_s, folds)
 
 
 def refuse_without_stage(found: StagesOutcome) -> None:
@@ -76,6 +80,24 @@ def refuse_without_stage(found: StagesOutcome) -> None:
             got=f"--budget of {duration(found.limit_s)}",
             fix=f"finish it with: maskcls resume {shell_word(found.folder)}; or {more}" if found.stages else more,
         )
+
+
+def stage_title(settings: StageSettings, folds: str | None = None) -> str:
+    """Write the settings of a stage; folds: the numbers that were asked for, as on the command line, None: all.
+
+    >>> stage_title(StageSettings(size=(96, 72), epochs=4, folds=5, seeds=1))
+    '96x72, 4 epochs, 5 folds'
+    >>> stage_title(StageSettings(size=(96, 72), epochs=0, folds=5, seeds=1), "0")
+    '96x72, fitted heads, fold 0 of 5'
+    """
+    parts = [
+        f"{settings.size[0]}x{settings.size[1]}",
+        "fitted heads" if settings.fitted else plural(settings.epochs, "epoch"),
+        trained_folds(wanted_folds(folds, settings.folds), settings.folds),
+        *([plural(settings.seeds, "seed")] if settings.seeds > 1 else []),
+    ]
+    share = "" if settings.share == 1 or settings.fitted else f" of {settings.share:.0%} of the photos"
+    return ", ".join(parts) + share
 
 
 def print_stages(found: StagesOutcome, after: AfterTraining | None, noun: Noun = PEOPLE, *, json: bool = False) -> None:
@@ -123,10 +145,15 @@ def _stage_table(found: StagesOutcome) -> Table:
         table.add_column(name, justify="right", no_wrap=True)
     for place, entry in enumerate(found.stages):
         forecast = "-" if entry.forecast_s is None else duration(entry.forecast_s)
-        took = duration(entry.took_s or entry.passed_s)
+        passed_s = entry.took_s or entry.passed_s
+        took = duration(passed_s) if passed_s else "-"  # ended by force, or killed: it is known when it is continued
         score = number(found.scores[place]) if place in found.scores else "not finished"
         table.add_row(
-            str(place), entry.settings.title(), forecast, took, ("* " if place == found.chosen else "") + score
+            str(place),
+            stage_title(entry.settings, found.folds),
+            forecast,
+            took,
+            ("* " if place == found.chosen else "") + score,
         )
     return table
 
@@ -141,6 +168,7 @@ def _as_json(found: StagesOutcome, summary: RunSummary | None, after: AfterTrain
         "budget_s": found.limit_s if math.isfinite(found.limit_s) else None,
         "passed_s": round(found.passed_s, 1),
         "time_up": found.time_up,
+        "folds": found.folds,
         "chosen": None if found.chosen is None else f"stage{found.chosen}",
         "stages": stages,
         "summary": None if summary is None else summary.to_json(),
@@ -154,6 +182,7 @@ class LadderForecast:
 
     seconds  of each rung, reading and starting included. planned: places of the rungs that would be taken.
     free     the settings that stages choose. measured: on what, with each of the first rungs.
+    folds    as in `StagesOutcome`.
     without_heads  why no stage fits heads; "" where one does, or all do.
     """
 
@@ -164,6 +193,7 @@ class LadderForecast:
     limit_s: float
     measured: tuple[str, ...]
     without_heads: str = ""
+    folds: str | None = None
 
 
 def print_ladder(found: LadderForecast, folder: Path, *, json: bool = False) -> None:
@@ -173,7 +203,13 @@ def print_ladder(found: LadderForecast, folder: Path, *, json: bool = False) -> 
             {**settings.to_json(), "forecast_s": round(seconds, 1), "planned": place in found.planned}
             for place, (settings, seconds) in enumerate(zip(found.rungs, found.seconds, strict=True))
         ]
-        told = {"run": str(folder), "budget_s": found.limit_s, "free": list(found.free), "ladder": rungs}
+        told = {
+            "run": str(folder),
+            "budget_s": found.limit_s,
+            "folds": found.folds,
+            "free": list(found.free),
+            "ladder": rungs,
+        }
         print_json({**told, "without_heads": found.without_heads or None})
         return
     from rich.table import Table
@@ -184,7 +220,7 @@ def print_ladder(found: LadderForecast, folder: Path, *, json: bool = False) -> 
     table.add_column("within " + duration(found.limit_s), no_wrap=True)
     for place, (settings, seconds) in enumerate(zip(found.rungs, found.seconds, strict=True)):
         stage = f"stage {found.planned.index(place)}" if place in found.planned else ""
-        table.add_row(settings.title(), duration(seconds), stage)
+        table.add_row(stage_title(settings, found.folds), duration(seconds), stage)
     show(table)
     chosen = ", ".join(found.free) if found.free else "nothing: all of these settings were given"
     say(f"\nchosen by the time limit: {chosen}")

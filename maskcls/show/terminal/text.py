@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import os
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from shutil import get_terminal_size
 from textwrap import TextWrapper
@@ -186,6 +187,17 @@ def number_of(count: int, noun: Noun) -> str:
     ('1 photo', '1,200 families')
     """
     return f"{count:,} {noun[count != 1]}"
+
+
+def trained_folds(folds: Sequence[int], k: int) -> str:
+    """Write which of k folds are trained.
+
+    >>> trained_folds([0], 5), trained_folds([0, 2], 5), trained_folds(range(5), 5), trained_folds([0], 1)
+    ('fold 0 of 5', 'folds 0, 2 of 5', '5 folds', '1 fold')
+    """
+    if len(folds) == k:
+        return plural(k, "fold")
+    return f"fold{'' if len(folds) == 1 else 's'} {', '.join(map(str, folds))} of {k}"
 
 
 def plural(count: int, name: str) -> str:

@@ -85,5 +85,5 @@ def forecast_ladder(
         seconds.append(cost.forecast_s(work, networks))
     stages = planned_stages(found.rungs, seconds, limit_s)
     return LadderForecast(
-        found.rungs, tuple(seconds), tuple(stages), found.free, limit_s, tuple(measured), found.without_heads
+        found.rungs, tuple(seconds), tuple(stages), found.free, limit_s, tuple(measured), found.without_heads, folds
     )

@@ -53,6 +53,7 @@ def test_the_first_stage_and_the_first_that_trains_networks_have_no_forecast() -
     assert [measures([HEADS, *RUNGS], place) for place in range(4)] == [True, True, False, False]
     assert [measures(RUNGS, place) for place in range(3)] == [True, False, False]
     assert [measures([HEADS, HEADS, HEADS], place) for place in range(3)] == [True, False, False]
+    assert not measures([HEADS], 1)  # there is no such stage
     assert next_stage([HEADS, *RUNGS], 0, [30, *SECONDS], left_s=5, passed_s=30) == 1  # whether it fits or not
     assert next_stage([HEADS], 0, [30], left_s=1000, passed_s=30) is None
 

@@ -19,6 +19,7 @@ from maskcls.runs.stages.ladder import (
     without_heads,
 )
 from maskcls.schema import Config
+from maskcls.show.runs.stages import stage_title
 
 TRAINED = tuple(key for key in CHOSEN if key != "model.train")  # where no stage fits heads
 RECIPE = ("folds.k=5", "transforms.size=[128, 96]", "train.epochs=4", "predict.views=none")
@@ -31,7 +32,7 @@ def recipe(*settings: str) -> Config:
 def test_the_ladder_grows_from_a_small_first_stage_over_the_recipe_to_more_than_it() -> None:
     found = ladder(recipe(), TRAINED, 5600)
 
-    assert [one.title() for one in found] == [
+    assert [stage_title(one) for one in found] == [
         "64x48, 1 epoch, 2 folds of 18% of the photos",  # 512 of the 2800 that each of two networks has
         "64x48, 1 epoch, 2 folds",
         "64x48, 2 epochs, 2 folds",
@@ -75,7 +76,7 @@ def test_the_first_stage_fits_heads_as_the_configuration_would_train_and_the_oth
     cfg = recipe("predict.views=hflip", "train.seeds=3", "sampler.epoch_fraction=0.5")
     first, *others = ladder(cfg, CHOSEN, 5600)
 
-    assert first.title() == "128x96, fitted heads, 5 folds"
+    assert stage_title(first) == "128x96, fitted heads, 5 folds"
     assert first == StageSettings(size=(128, 96), epochs=0, folds=5, seeds=1, share=0.5, views="hflip", page=False)
     assert others == ladder(cfg, TRAINED, 5600)
     assert stage_work(first, cfg, 5600) == 2 * 5600 * 128 * 96  # each photo in two views, once for all folds
@@ -129,18 +130,23 @@ def test_why_heads_cannot_be_fitted(settings: list[str], reason: str) -> None:
 def test_where_heads_are_fitted_stages_differ_in_size_alone() -> None:
     cfg, origins = config.load(None, ["model.train=heads"])
     free = free_settings(cfg, origins, ())
-    assert free == ("transforms.size", "predict.views", "train.report")
+    assert free == ("transforms.size",)
     cfg = recipe("model.train=heads", "predict.views=hflip", "heads.augmented=1")
     found = ladder(cfg, free, 5600)
-    assert [(one.title(), one.views) for one in found] == [
-        ("64x48, fitted heads, 5 folds", "none"),
-        ("64x48, fitted heads, 5 folds", "hflip"),
-        ("96x72, fitted heads, 5 folds", "hflip"),
-        ("128x96, fitted heads, 5 folds", "hflip"),
-        ("192x144, fitted heads, 5 folds", "hflip"),
+    assert [(stage_title(one), one.views, one.page) for one in found] == [
+        ("128x96, fitted heads, 5 folds", "hflip", True),
+        ("192x144, fitted heads, 5 folds", "hflip", True),
     ]
-    assert [stage_work(one, cfg, 100) for one in found[:3]] == [200 * 64 * 48, 300 * 64 * 48, 300 * 96 * 72]
-    assert stage_config(cfg, found[0]).train.epochs == cfg.train.epochs == 4
+    assert [stage_work(one, cfg, 100) for one in found] == [300 * 128 * 96, 300 * 192 * 144]
+    assert stage_config(cfg, found[0]) == config.without_automatic_baseline(cfg)  # the recipe as it is comes first
+    assert ladder(cfg, (), 5600) == found[:1]
+
+
+def test_a_time_limit_begins_with_the_shipped_recipe_of_fitted_heads_itself() -> None:
+    cfg, origins = config.load([config.find(Path("first_minutes"))], ["model.weights=w.safetensors"])
+    first, *larger = ladder(cfg, free_settings(cfg, origins, ["first_minutes.yaml"]), 5600)
+    assert (first.size, first.views, first.folds) == ((128, 96), "hflip", 5)
+    assert [one.size for one in larger] == [(192, 144)]
 
 
 @pytest.mark.parametrize(
