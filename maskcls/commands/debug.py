@@ -21,9 +21,10 @@ from maskcls.show.terminal.progress import Reporter
 def debug(data: Path, cfg: Config, *, checks: Sequence[CheckName], minutes: float, report: Reporter) -> list[Diagnosis]:
     """Check every network of a training; the checks that train are left out for a network that failed before.
 
-    Raises what `train` would raise before its first step.
+    Where heads are fitted, the checks of steps are left out: they would be about a training that is not made. Raises
+    what `train` would raise before its first step, and UsageError where no check is left.
     """
-    found = []
+    found, checks = [], _without_steps(checks, report) if cfg.model.train == "heads" else checks
     for probe in open_probes(data, cfg, report):
         first = tuple(quick_checks(probe, checks, report))
         failed = [one for one in first if one.verdict == "fail"]
@@ -36,6 +37,25 @@ def debug(data: Path, cfg: Config, *, checks: Sequence[CheckName], minutes: floa
         rest = full_checks(probe, training, minutes, report)
         found.append(replace(rest, findings=first + rest.findings))
     return found
+
+
+def _without_steps(checks: Sequence[CheckName], report: Reporter) -> list[CheckName]:
+    """Return the checks that say something about heads that are fitted, and name the others; UsageError for none."""
+    kept = [name for name in checks if not CHECKS[name].needs_steps]
+    after = "train it, and give its run: maskcls debug RUN"
+    if not kept:
+        raise UsageError(
+            "heads that are fitted (model.train=heads) make no steps that these checks could examine",
+            where="--check",
+            got=", ".join(checks),
+            expected=", ".join(name for name, one in CHECKS.items() if not one.needs_steps),
+            fix=f"for the error and rare classes, {after}",
+        )
+    if left := [name for name in checks if name not in kept]:
+        report.note(f"heads are fitted, without steps; not checked: {', '.join(left)}")
+        if any(CHECKS[name].trains for name in left):
+            report.note(f"for its error and rare classes, {after}")
+    return kept
 
 
 def wanted_checks(names: Sequence[str] | None, *, quick: bool) -> list[CheckName]:

@@ -121,6 +121,41 @@ def test_a_finished_run_is_explained_without_training(
     assert shift["low"] < shift["value"] < shift["high"]
 
 
+def test_a_run_of_fitted_heads_gets_advice_for_its_heads(
+    drawn: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = tmp_path / "run"
+    assert train(drawn, run, "model.train=heads") == Exit.OK
+    capsys.readouterr()
+    run_app(["debug", str(run), "--json"])
+    (found,) = json.loads(capsys.readouterr().out)["networks"]
+    rare, errors = found["checks"]
+    assert errors["check"] == "errors"
+    assert any("heads." in step for step in errors["next"])
+    of_steps = ("optim.", "train.", "loss.", "sampler.", "mix.", "model.drop")
+    assert not [step for one in (rare, errors) for step in one["next"] if any(name in step for name in of_steps)]
+    parts = {part["name"]: part for part in found["error_parts"][0]["parts"]}
+    assert parts["over-fitted validation"]["note"] == "fitted heads have no epochs to choose from"
+
+
+def test_before_heads_are_fitted_no_steps_are_checked(drawn: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    words = ["debug", str(drawn), *RECIPE, "model.train=heads"]
+    run_app([*words, "--json"])
+    shown = capsys.readouterr()
+    (found,) = json.loads(shown.out)["networks"]
+    assert [one["check"] for one in found["checks"]] == ["inputs", "normalisation", "split", "labels"]
+    said = " ".join(shown.err.split())
+    assert "heads are fitted, without steps; not checked: first loss, evaluation, layers, gradient, one batch," in said
+    assert "for its error and rare classes, train it, and give its run: maskcls debug RUN" in said
+    run_app([*words, "--check", "inputs", "--check", "layers"])
+    said = " ".join(capsys.readouterr().err.split())
+    assert "not checked: layers" in said
+    assert "maskcls debug RUN" not in said
+    assert run_app([*words, "--check", "one batch"]) == Exit.USAGE
+    said = " ".join(capsys.readouterr().err.split())
+    assert "expected: inputs, normalisation, split, labels" in said
+
+
 def test_a_run_takes_no_settings(drawn: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "env.json").write_text("{}")
     assert run_app(["debug", str(tmp_path), "--quick"]) == Exit.USAGE

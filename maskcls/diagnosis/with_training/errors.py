@@ -6,45 +6,22 @@ import math
 from collections.abc import Mapping, Sequence
 
 from maskcls.diagnosis.probe import Probe
+from maskcls.diagnosis.with_training.advice import what_reduces
 from maskcls.diagnosis.with_training.study import TrainedNetwork
-from maskcls.groupnouns import PEOPLE, Noun, photos_of_more, possessive
+from maskcls.groupnouns import PEOPLE, Noun
 from maskcls.labels import Floats, Ints, LabelSpace
 from maskcls.results.diagnosis.error_parts import (
     ErrorPart,
     ErrorParts,
-    PartName,
     chosen_on_validation,
     error_parts,
     influence_of,
 )
 from maskcls.results.diagnosis.finding import Finding
 from maskcls.results.scores.influence import Influence
+from maskcls.schema import Config
 
 NAMED = "joint"
-REDUCES: Mapping[PartName, tuple[str, ...]] = {  # {many}: what the groups are called; {photos}: what to collect
-    "bias": (
-        "more train.epochs, or a higher optim.lr: maskcls bench lr DATA",
-        "a larger model.backbone, or a larger transforms.size",
-        "less regularisation: transforms.preset=light, model.drop=0, optim.weight_decay=0.01",
-        "wrong labels, which no network should learn: maskcls data labels RUN",
-    ),
-    "variance": (
-        "{photos}; see the learning curve",
-        "more augmentation: transforms.preset=medium, mix.kind=cutmix",
-        "pretrained weights: model.pretrained=true, or model.weights=FILE",
-        "more regularisation: model.drop=0.3, optim.weight_decay=0.1; the mean of several networks: train.seeds=3",
-    ),
-    "over-fitted validation": (
-        "train.select=last, or fewer choices on the same {many}",
-        "more {many} to validate: all folds in place of --folds 0",
-        "folds.sealed=0.1 and maskcls unseal, for one score without any choice",
-    ),
-    "shift": (
-        "compare the sealed {whose} photos with the others: maskcls evaluate RUN",
-        "new {many} like those to predict; augmentation that covers their photos: transforms.preset=strong",
-        "fewer choices between runs: maskcls runs compare RUN RUN",
-    ),
-}
 
 
 def labellings(space: LabelSpace, labels: Mapping[str, Ints]) -> dict[str, tuple[Ints, int]]:
@@ -91,8 +68,8 @@ def parts_of_training(trained: TrainedNetwork, train_rows: Ints) -> tuple[ErrorP
     return tuple(found)
 
 
-def check_errors(parts: Sequence[ErrorParts], network: str, noun: Noun = PEOPLE) -> Finding:
-    """Name the largest part of the error of the joint classes, or of the only task."""
+def check_errors(parts: Sequence[ErrorParts], cfg: Config, network: str, noun: Noun = PEOPLE) -> Finding:
+    """Name the largest part of the error of the joint classes, or of the only task; cfg: of the training."""
     if not parts:
         return Finding("errors", "unknown", "no labelled row", network=network)
     main = parts[0]
@@ -101,14 +78,9 @@ def check_errors(parts: Sequence[ErrorParts], network: str, noun: Noun = PEOPLE)
     largest = main.largest
     shift = next((part for part in main.parts if part.name == "shift"), None)
     if shift is not None and shift.known and shift.low > 0:
-        return Finding("errors", "fail", found, "shift", _advice("shift", noun), network, values)
-    advice = _advice(largest.name, noun) if largest is not None else ()
+        return Finding("errors", "fail", found, "shift", what_reduces("shift", cfg, noun), network, values)
+    advice = what_reduces(largest.name, cfg, noun) if largest is not None else ()
     return Finding("errors", "pass", found, "", advice, network, values)
-
-
-def _advice(part: PartName, noun: Noun) -> tuple[str, ...]:
-    words = {"many": noun[1], "whose": possessive(noun[1]), "photos": photos_of_more(noun)}
-    return tuple(step.format(**words) for step in REDUCES[part])
 
 
 def _written(part: ErrorPart) -> str:

@@ -61,7 +61,7 @@ def explain_run(run: RunDir, report: Reporter, data: Path | None = None) -> Diag
         experiment = with_photos(experiment, accelerator, report)
     trained = _training_rows(experiment, env.folds, accelerator, report)
     parts = _parts(experiment, env.folds, labelled, trained, read_sealed_score(run))
-    findings = (_rare(experiment, labelled), _errors(run, parts, labelled.noun))
+    findings = (_rare(experiment, labelled), _errors(experiment, parts, labelled.noun))
     return Diagnosis("", findings, parts=parts, noun=labelled.noun)
 
 
@@ -128,7 +128,7 @@ def _parts(
             name,
             train,
             valid,
-            optimism=optimism.get(name, _unknown()),
+            optimism=optimism.get(name, _unknown(experiment)),
             sealed_note=note,
             sealed=None if sealed is None else _sealed_influence(sealed, name),
         )
@@ -136,8 +136,10 @@ def _parts(
     return tuple(parts)
 
 
-def _unknown() -> ErrorPart:
-    return ErrorPart("over-fitted validation", float("nan"), note="the rows of the epochs are not on disk")
+def _unknown(experiment: Experiment) -> ErrorPart:
+    fitted = experiment.cfg.model.train == "heads"
+    note = "fitted heads have no epochs to choose from" if fitted else "the rows of the epochs are not on disk"
+    return ErrorPart("over-fitted validation", float("nan"), note=note)
 
 
 def _sealed_influence(sealed: SealedScore, name: str) -> Influence | None:
@@ -187,8 +189,8 @@ def _best_of_others(counted: Sequence[Sequence[Tally]], place: int, select: str)
     return counted[place][int(np.argmax(scores))]
 
 
-def _errors(run: RunDir, parts: Sequence[ErrorParts], noun: Noun) -> Finding:
-    found = check_errors(parts, "", noun)
+def _errors(experiment: Experiment, parts: Sequence[ErrorParts], noun: Noun) -> Finding:
+    run, found = experiment.run, check_errors(parts, experiment.cfg, "", noun)
     runs = len(read_register(run).of("run", rows_of_run(run)))
     if runs < 2:
         return found

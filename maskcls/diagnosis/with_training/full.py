@@ -96,7 +96,7 @@ def _trained_checks(probe: Probe, wanted: Sequence[CheckName], report: Reporter)
         found.append(check_rare_classes(recalls_of(probe, whole.last_rows), probe.cfg, network, probe.noun))
     if "errors" in wanted:
         result = replace(result, parts=parts_of_training(whole, known_rows_of(probe)))
-        found.append(check_errors(result.parts, network, probe.noun))
+        found.append(check_errors(result.parts, probe.cfg, network, probe.noun))
     if "learning curve" in wanted:
         result = replace(result, curves=curves_of(list(train_on_subsets(whole, report))))
         found.append(check_curve(result.curves, network, probe.noun))

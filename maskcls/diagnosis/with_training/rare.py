@@ -35,7 +35,8 @@ def balancing_of(cfg: Config, task: str) -> Balancing:
     head = "joint" if cfg.model.heads == "joint" else task
     binned = cfg.binned is not None and cfg.binned.name == task
     softmax = not (binned and cfg.age.head in ("ordinal", "normal"))
-    return Balancing(cfg.sampler.draw, cfg.loss.own.get(head, cfg.loss.all), softmax)
+    fitted = cfg.heads.balance if cfg.model.train == "heads" else None
+    return Balancing(cfg.sampler.draw, cfg.loss.own.get(head, cfg.loss.all), softmax, fitted)
 
 
 def check_rare_classes(recalls: Sequence[RareClass], cfg: Config, network: str, noun: Noun = PEOPLE) -> Finding:

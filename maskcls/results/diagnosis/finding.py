@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from maskcls.groupnouns import Noun, rows_or
@@ -35,11 +35,18 @@ class Purpose:
     meaning  what it means that it passes.
     causes   usual causes where it fails, the most frequent first.
     trains   whether it trains networks, beyond a few steps on one batch.
+    steps    whether it is about the steps of a training, which heads that are fitted do not have.
     """
 
     meaning: str
     causes: tuple[str, ...]
     trains: bool = False
+    steps: bool = False
+
+    @property
+    def needs_steps(self) -> bool:
+        """Whether it says nothing about heads that are fitted."""
+        return self.trains or self.steps
 
 
 CHECKS: Mapping[CheckName, Purpose] = {  # {one}, {many}: what the groups are called, such as person, people
@@ -58,22 +65,27 @@ CHECKS: Mapping[CheckName, Purpose] = {  # {one}, {many}: what the groups are ca
     "first loss": Purpose(
         "before the first step, the loss is log(classes): the network prefers no class",
         ("a loss with the wrong sign or scale", "heads that do not begin at zero", "labels outside the classes"),
+        steps=True,
     ),
     "evaluation": Purpose(
         "the same photo gets the same probabilities every time it is predicted",
         ("dropout that is active in prediction", "random views in prediction"),
+        steps=True,
     ),
     "layers": Purpose(
         "the weights of the backbone get gradients",
         ("optim.freeze_layers too high", "optim.freeze_epochs near train.epochs", "requires_grad off in the backbone"),
+        steps=True,
     ),
     "gradient": Purpose(
         "the loss of a photo depends on this photo, and on no other photo of the batch",
         ("an operation over the batch in place of the features", "rows in another order than their labels"),
+        steps=True,
     ),
     "one batch": Purpose(
         "the network can learn a few photos by heart, with the configured learning rate",
         ("a learning rate that is too high or too low", "a loss with the wrong sign", "images that show nothing"),
+        steps=True,
     ),
     "labels": Purpose(
         "simple models predict at least one task of held-out {many} better than chance",
@@ -91,7 +103,10 @@ CHECKS: Mapping[CheckName, Purpose] = {  # {one}, {many}: what the groups are ca
     ),
     "rare classes": Purpose(
         "every class with enough photos is found at least once",
-        ("a class that is much rarer than the others", "a loss in which each photo counts the same"),
+        (
+            "a class that is much rarer than the others",
+            "a loss or fit in which each photo counts the same",
+        ),
         trains=True,
     ),
     "errors": Purpose(
@@ -115,7 +130,7 @@ def purpose(check: CheckName, noun: Noun) -> Purpose:
     """
     about, (one, many) = CHECKS[check], rows_or(noun)
     causes = tuple(cause.format(one=one, many=many) for cause in about.causes)
-    return Purpose(about.meaning.format(one=one, many=many), causes, about.trains)
+    return replace(about, meaning=about.meaning.format(one=one, many=many), causes=causes)
 
 
 @dataclass(frozen=True)

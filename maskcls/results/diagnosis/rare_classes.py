@@ -41,11 +41,13 @@ class Balancing:
 
     draw   sampler.draw; loss: of the task's head, as text.
     head   whether the head's outputs are a softmax, which class weights and logit adjustment need.
+    fitted heads.balance, where heads are fitted: these have neither a sampler nor a loss; None: trained in steps.
     """
 
     draw: str
     loss: str
     head: bool = True
+    fitted: float | None = None
 
 
 def class_recalls(
@@ -72,15 +74,17 @@ def what_to_set(one: RareClass, now: Balancing, noun: Noun = PEOPLE) -> tuple[st
     Oversampling by the square root repeats each rare photo less often than full balance does: with 1:50, 7 in place of
     50 times, and a network learns few repeated photos by heart.
     """
-    advice = []
-    if now.draw == "shuffle":
-        power = 0.5 if one.rarity > 10 else 1.0
+    advice, rare = [], one.rarity > 10
+    if now.fitted is not None:
+        advice += [f"heads.balance={power:g}" for power in ((0.5, 1.0) if rare else (1.0,)) if power > now.fitted]
+    elif now.draw == "shuffle":
+        power = 0.5 if rare else 1.0
         advice.append(f"sampler.draw=oversample sampler.by={one.task} sampler.power={power:g}")
-    if now.head and "weights=" not in now.loss and "la" not in now.loss:
+    if now.fitted is None and now.head and "weights=" not in now.loss and "la" not in now.loss:
         advice.append(f"loss.{one.task}=la(tau=1)")
         advice.append(f"loss.{one.task}=ce(weights=effective,beta=0.99)")
     advice.append("maskcls calibrate RUN, and predict with --decide: a decision rule for macro-F1")
-    if one.rarity > 10 or one.people < FEWEST:
+    if rare or one.people < FEWEST:
         advice.append(
             f"{photos_of_more(noun)} of {one.task}={one.name}; maskcls pseudo-label --max-per-class can add some"
         )
