@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from typing import assert_never
 
 from maskcls.groupnouns import Noun, photos_of_more, possessive
 from maskcls.results.diagnosis.error_parts import PartName
@@ -73,6 +74,8 @@ def _of_fitted_heads(part: PartName, cfg: Config) -> Iterator[str]:
             yield first
             yield f"new {{many}} like those to predict; {_augmentation(cfg, 'strong')}"
             yield last
+        case _:
+            assert_never(part)
 
 
 def _augmentation(cfg: Config, preset: str) -> str:

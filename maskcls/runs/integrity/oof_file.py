@@ -52,8 +52,11 @@ def read_frozen_heads(folder: FoldDir, ids: Iterable[str]) -> Predictions:
     ResultError when they are missing, damaged, of other rows, or not those that the fold was finished with.
     """
     done = read_done(folder)
-    root = shell_word(folder.root or folder.path)
-    fix = f"delete the file, and compute it again: maskcls resume {root}" if done is None else RESTORE_FOLD
+    fix = (
+        f"delete the file, and compute it again: maskcls resume {shell_word(folder.root or folder.path)}"
+        if done is None
+        else RESTORE_FOLD
+    )
     try:
         found = _read_named(folder.frozen_heads, done.files if done else {}, folder.done, fix)
     except ResultError as error:
