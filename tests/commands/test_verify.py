@@ -120,6 +120,19 @@ def test_a_changed_bit_of_any_file_is_named(run: RunDir) -> None:
     assert check_flips(run, 1) == len(EVERY) == 31
 
 
+@pytest.mark.parametrize("added", [b"\0", b"\n", b" \n\n"])
+def test_bytes_behind_the_end_of_any_file_and_a_missing_one_are_named(run: RunDir, added: bytes) -> None:
+    unnoticed = []
+    for name in sorted(hashes(run.path).keys() - {LOCK}):
+        whole = (run.path / name).read_bytes()
+        for changed in (whole + added, whole[:-1]):
+            (run.path / name).write_bytes(changed)
+            if name not in wrong(run):
+                unnoticed.append(name)
+        (run.path / name).write_bytes(whole)
+    assert unnoticed == []
+
+
 @pytest.mark.slow
 def test_many_changed_bits_of_the_files_of_all_commands_are_named(run: RunDir, drawn: Path, tmp_path: Path) -> None:
     assert run_app(["calibrate", str(run.path)]) == 0

@@ -19,7 +19,7 @@ from maskcls.runs.choices.register import read_register
 from maskcls.runs.decision import read_decision
 from maskcls.runs.environment import Environment, read_environment
 from maskcls.runs.identity import identity_files
-from maskcls.runs.integrity.file_check import EARLIER, compared, is_digested, read_check
+from maskcls.runs.integrity.file_check import EARLIER, OTHER_END, compared, ends_otherwise, is_digested, read_check
 from maskcls.runs.integrity.network_checks import network_checks
 from maskcls.runs.integrity.run_in_use import checks_beside, settled_files, use_of
 from maskcls.runs.integrity.score_check import score_faults
@@ -60,6 +60,8 @@ def _environment_check(run: RunDir) -> Check:
     if not owned.packages_are_unchanged(run.env):
         return Check(run.env.name, "FAILED", "digest", ("the versions of packages were changed",))
     if is_digested(run.env):
+        if ends_otherwise(run.env):
+            return Check(run.env.name, "FAILED", "digest", (OTHER_END,))
         return Check(run.env.name, "ok", "digest")
     return Check(run.env.name, "skipped", EARLIER)
 
@@ -95,7 +97,7 @@ def _summary_checks(run: RunDir, networks: Sequence[FoldDir]) -> Iterator[Check]
         elif check.faults or place not in done:
             faults.append(f"it was made from another {place}: {again}")
     faults += score_faults(run, summary) if summary else []
-    whole = read_check(run.summary.name, lambda: read_summary(run), digested=is_digested(run.summary))
+    whole = read_check(run.summary.name, run.summary, lambda: read_summary(run), digested=is_digested(run.summary))
     yield Check(whole.name, "FAILED", whole.about, tuple(faults)) if faults else whole
 
 
@@ -116,15 +118,15 @@ def _record_checks(run: RunDir) -> Iterator[Check]:
     ]
     for path, read in readers:
         if path.exists():
-            yield read_check(run.place(path), read, digested=is_digested(path))
+            yield read_check(run.place(path), path, read, digested=is_digested(path))
     for path in run.tracker_identities():
-        yield read_check(run.place(path), partial(_read_owned, path, run.path), digested=is_digested(path))
+        yield read_check(run.place(path), path, partial(_read_owned, path, run.path), digested=is_digested(path))
     for path in run.all_tests():
         owner = owned.owner_of(path, run.path)
-        yield read_check(run.place(path), partial(_read_test, path, owner), digested=owner is not None)
+        yield read_check(run.place(path), path, partial(_read_test, path, owner), digested=owner is not None)
     if run.choices.exists():
         name = os.path.relpath(run.choices, run.path.resolve())
-        yield read_check(name, lambda: read_register(run), digested=is_digested(run.choices))
+        yield read_check(name, run.choices, lambda: read_register(run), digested=is_digested(run.choices))
 
 
 def _read_owned(path: Path, root: Path) -> None:

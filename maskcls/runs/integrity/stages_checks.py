@@ -21,7 +21,9 @@ def stages_checks(folder: StagesDir) -> list[Check]:
     own = [_config_check(folder)]
     stages = folder.all_stages()
     if folder.record.exists():
-        record = read_check(folder.record.name, lambda: read_stages(folder), digested=is_digested(folder.record))
+        record = read_check(
+            folder.record.name, folder.record, lambda: read_stages(folder), digested=is_digested(folder.record)
+        )
         own.append(record)
         if not record.faults:
             stages = [folder.stage(number) for number in range(len(read_stages(folder).stages))]
@@ -32,5 +34,5 @@ def stages_checks(folder: StagesDir) -> list[Check]:
 
 
 def _config_check(folder: StagesDir) -> Check:
-    whole = read_check(folder.config.name, lambda: config.of_run(folder.config), digested=True)
+    whole = read_check(folder.config.name, folder.config, lambda: config.of_run(folder.config), digested=True)
     return whole if whole.faults else Check(folder.config.name, "skipped", NO_DIGEST)

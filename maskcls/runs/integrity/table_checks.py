@@ -21,7 +21,7 @@ from maskcls.runs.origin import origin_checks, read_submission_origin
 
 def predictions_checks(path: Path) -> list[Check]:
     """Check a file of predictions (.npz) by the digest in it."""
-    return [read_check(path.name, lambda: Predictions.load(path), digested=True)]
+    return [read_check(path.name, path, lambda: Predictions.load(path), digested=True)]
 
 
 def refuse_comparing(what: Path, got: str, run: RunDir | None, data: Path | None) -> None:
@@ -52,7 +52,7 @@ def table_checks(path: Path, run: RunDir | None, data: Path | None) -> list[Chec
     sidecar = files.sidecar_path(path)
     if not sidecar.is_file():
         return [Check(sidecar.name, "FAILED", "not there", (f"nothing says how {path.name} was made",))]
-    whole = read_check(sidecar.name, lambda: _content(sidecar), digested=is_digested(sidecar))
+    whole = read_check(sidecar.name, sidecar, lambda: _content(sidecar), digested=is_digested(sidecar))
     if whole.verdict == "FAILED":
         return [whole]
     content = _content(sidecar)
