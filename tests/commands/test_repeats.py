@@ -206,14 +206,25 @@ def test_verify_compares_the_files_of_all_repeats(
     shutil.rmtree(folder / "repeat1")
     assert verdicts()[1]["repeats.json"] == "FAILED"  # it holds the score of that repeat
     (folder / "stray.txt").write_text("x")
+    shutil.copytree(folder / "repeat0", folder / "copies" / "old")
+    (folder / "repeat0" / "mine" / "further").mkdir(parents=True)
+    for name in ("a", "further/b"):
+        (folder / "repeat0" / "mine" / name).write_text("x")
     (folder / "repeats.json").unlink()
     code, found = verdicts()
     assert code == Exit.OK
     assert {name for name, verdict in found.items() if verdict == "warning"} == {
         "stray.txt",
+        "copies",
+        "repeat0/mine",
         "repeats.json",
         "repeat1",
     }
+    assert run_app(["verify", str(folder)]) == Exit.OK
+    lines = capsys.readouterr().out
+    count = len(tiny.hashes(folder / "copies"))
+    assert f"copies: a folder of {count} files; no folder of this training has this name" in lines
+    assert "repeat0/mine: a folder of 2 files; no folder of this run has this name" in lines
     (folder / "repeats.yaml").write_text("folds: 3\n")
     code, found = verdicts()
     assert (code, found["repeats.yaml"], found["repeat0/summary.json"]) == (Exit.RESULT, "FAILED", "ok")

@@ -1,1 +1,1 @@
-"""What a folder is that is no run: something else that maskcls made, or what a killed start left."""
+"""What is no run, or of no run: folders of something else, what a killed start left, files that nobody knows."""

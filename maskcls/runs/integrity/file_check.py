@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 from maskcls import files
 from maskcls.errors import MaskclsError, ResultError
 from maskcls.results.submissions.checks import Check, Status
+from maskcls.runs.folders.unknown_files import unknown_places
 
 TEXT = (".json", ".jsonl", ".npy", "")  # what ends with a line of JSON; DONE has no ending
 OTHER_END = "its last line does not end as it was written: blanks behind it, or no line end"
@@ -41,6 +42,16 @@ def read_check(name: str, path: Path, read: Callable[[], object], *, digested: b
         expected = f"; expected {error.expected}" if error.expected else ""
         return Check(name, "FAILED", about, (error.brief + expected,))
     return Check(name, "ok", about) if digested else Check(name, "skipped", EARLIER)
+
+
+def unknown_checks(folder: Path, unknown: Iterable[Path], known: Iterable[Path], of: str) -> Iterator[Check]:
+    """Yield a warning per unknown file below a folder, and one per folder of them; see `unknown_places`.
+
+    of  what would have such a file, such as "run".
+    """
+    for place, count in unknown_places(folder, unknown, known).items():
+        what = "no file" if count == 1 else f"a folder of {count} files; no folder"
+        yield Check(place, "warning", "unknown", (f"{what} of this {of} has this name",))
 
 
 def ends_otherwise(path: Path) -> bool:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
+
 from maskcls import config
-from maskcls.errors import shell_word
+from maskcls.errors import MaskclsError, ResultError, shell_word
 from maskcls.results.submissions.checks import Check
 from maskcls.rundir import StagesDir
 from maskcls.runs.integrity.file_check import is_digested, read_check
 from maskcls.runs.integrity.runs_below import checks_with_runs
+from maskcls.runs.stages.ladder import own_settings
 from maskcls.runs.stages.record import read_stages
 
 NO_DIGEST = "not compared: the settings are those of every stage, which are compared"
@@ -22,7 +25,7 @@ def stages_checks(folder: StagesDir) -> list[Check]:
     stages = folder.all_stages()
     if folder.record.exists():
         record = read_check(
-            folder.record.name, folder.record, lambda: read_stages(folder), digested=is_digested(folder.record)
+            folder.record.name, folder.record, lambda: _compare_stages(folder), digested=is_digested(folder.record)
         )
         own.append(record)
         if not record.faults:
@@ -31,6 +34,18 @@ def stages_checks(folder: StagesDir) -> list[Check]:
         own.append(Check(folder.record.name, "warning", "not there", ("no stage had begun: train again",)))
     undone = f", and does not answer: maskcls resume {shell_word(folder.path)}"
     return checks_with_runs(folder.path, own, stages, called="stage", undone=undone)
+
+
+def _compare_stages(folder: StagesDir) -> None:
+    """Raise what keeps the record from being read; ResultError where a stage has other settings than it says."""
+    for number, entry in enumerate(read_stages(folder).stages):
+        run, found = folder.stage(number), None
+        with suppress(MaskclsError):  # not begun, or the check of this stage says what is wrong
+            found = own_settings(config.of_run(run.config))
+        if found is not None and found != entry.settings:
+            other = ", ".join(name for name, value in found if value != getattr(entry.settings, name))
+            what = f"{run.path.name} has other settings than this stage: {other}"
+            raise ResultError(what, where=str(folder.record), fix="restore the folder from a copy")
 
 
 def _config_check(folder: StagesDir) -> Check:
