@@ -124,10 +124,14 @@ def values(parameter: Any, context: Any) -> str:
 
 
 def default(parameter: Any, context: Any) -> str:
-    """Return the default of a parameter; nothing where there is none, or where it is off."""
+    """Return the default of a parameter; nothing where there is none, or where it is off.
+
+    The text that the help shows for it comes before the value: it is None where a verb asks whether it was given.
+    """
     if parameter.required:
         return "required"
-    value = parameter.get_default(context)
+    shown = getattr(parameter, "show_default", None)
+    value = shown if isinstance(shown, str) else parameter.get_default(context)
     return "" if value is None or value is False or value == () or value == [] else f"`{value}`"
 
 

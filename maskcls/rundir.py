@@ -12,7 +12,7 @@ from pathlib import Path
 ASKED_TRACKERS = ("mlflow", "wandb")  # those that keep an identity; wandb's own folder is below it
 REFIT = -1  # in the place of a fold's number: the network is trained on all rows
 OWN_FOLDER = re.compile(r"fold\d+|refit|members|test")
-STAGE = re.compile(r"stage(\d+)")
+REPEAT, STAGE = re.compile(r"repeat(\d+)"), re.compile(r"stage(\d+)")
 LEFT_OUT = re.compile(r"(?:members/[^/]+/)?fold(\d+)/(?:best|last)/[^/]+")  # weights that did not train on one fold
 
 
@@ -278,6 +278,10 @@ class RepeatsDir:
         """Return the run of one repeat, counted from 0."""
         return RunDir(self.path / f"repeat{number}")
 
+    def all_repeats(self) -> list[RunDir]:
+        """Return the runs of repeats, found on disk, in their order."""
+        return _numbered(self.path, REPEAT)
+
 
 @dataclass(frozen=True)
 class StagesDir:
@@ -301,8 +305,12 @@ class StagesDir:
 
     def all_stages(self) -> list[RunDir]:
         """Return the runs of stages, found on disk, in their order."""
-        found = {int(match[1]): path for path in self.path.glob("*") if (match := STAGE.fullmatch(path.name))}
-        return [RunDir(found[number]) for number in sorted(found)]
+        return _numbered(self.path, STAGE)
+
+
+def _numbered(folder: Path, name: re.Pattern[str]) -> list[RunDir]:
+    found = {int(match[1]): path for path in folder.glob("*") if (match := name.fullmatch(path.name))}
+    return [RunDir(found[number]) for number in sorted(found)]
 
 
 @dataclass(frozen=True)
@@ -658,3 +666,7 @@ class StudyDir:
     def trial(self, name: str) -> RunDir:
         """Return the run of a trial, by the name of its folder."""
         return RunDir(self.path / "trials" / name)
+
+    def all_trials(self) -> list[RunDir]:
+        """Return the runs of trials, found on disk."""
+        return [RunDir(path) for path in sorted(self.trial("").path.glob("*"))]

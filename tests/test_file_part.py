@@ -7,6 +7,7 @@ import re
 from pathlib import Path
 
 import pytest
+import yaml
 from file_part import FilePart, read_part
 from project import PACKAGE_DIR, PROJECT_DIR
 
@@ -48,3 +49,12 @@ def test_another_text_is_no_part(text: str) -> None:
 def test_a_part_is_read() -> None:
     assert read_part("2/3") == FilePart(2, 3)
     assert read_part("all") == FilePart(1, 1)
+
+
+def test_the_workflow_runs_every_part_once() -> None:
+    jobs = yaml.safe_load((PROJECT_DIR / ".github/workflows/ci.yml").read_text())["jobs"]
+    (odd,) = (job for job in jobs.values() if any("make test-odd" in step.get("run", "") for step in job["steps"]))
+    assert odd["steps"][-1] == {"run": "make test-odd PART=${{ matrix.part }}"}
+    parts = [read_part(text) for text in odd["strategy"]["matrix"]["part"]]
+    assert parts == [FilePart(number, len(parts)) for number in range(1, len(parts) + 1)]
+    assert len(parts) == 3

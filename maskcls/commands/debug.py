@@ -58,8 +58,21 @@ def _without_steps(checks: Sequence[CheckName], report: Reporter) -> list[CheckN
     return kept
 
 
-def wanted_checks(names: Sequence[str] | None, *, quick: bool) -> list[CheckName]:
-    """Return the checks of `--check`, or all of them, or without those that train networks; UsageError for others."""
+def wanted_checks(names: Sequence[str] | None, *, quick: bool, minutes: float | None = None) -> list[CheckName]:
+    """Return the checks of `--check`, or all of them, or without those that train networks.
+
+    minutes  the given limit of the checks that train.
+
+    Raises UsageError for other checks, and for a limit where none trains.
+    """
+    found = _named_checks(names, quick=quick)
+    if minutes is not None and not any(CHECKS[name].trains for name in found):
+        fix = "leave out --minutes" + (" or --quick" if quick else ", or make another check")
+        raise UsageError("none of these checks trains a network for minutes", where="--minutes", fix=fix)
+    return found
+
+
+def _named_checks(names: Sequence[str] | None, *, quick: bool) -> list[CheckName]:
     known = list(CHECKS)
     if names and quick:
         raise UsageError("--quick chooses the checks", where="--check", fix="leave one of both out")

@@ -111,7 +111,7 @@ def _check_options(to: Target, *, decide: bool, int8: Int8Options | None) -> Non
 
 
 def refuse_unused(
-    to: Target, *, check: int | None, int8: bool, calibration: int | None, max_loss: float | None
+    to: Target, *, check: int | None, int8: bool, calibration: int | None, max_loss: float | None, data: Path | None
 ) -> None:
     """Raise UsageError for an option that was given and has no effect; None: not given."""
     if check is not None and to not in WHOLE:
@@ -119,3 +119,6 @@ def refuse_unused(
     for name, value in (("--calibration", calibration), ("--max-loss", max_loss)):
         if value is not None and not int8:
             raise UsageError("this option is for exports in 8 bits", where=name, fix="add --int8, or leave it out")
+    if data is not None and not int8 and (to not in WHOLE or check == 0):
+        got = f"--to {to}" if to not in WHOLE else "--check 0"
+        raise UsageError("this export reads no photos of the run", where="--data", got=got, fix="leave out --data")

@@ -7,8 +7,10 @@ gigabytes.
 from __future__ import annotations
 
 import io
+import struct
 import sys
 import zipfile
+from collections.abc import Sequence
 from math import prod
 from tokenize import TokenError
 from typing import Any
@@ -18,13 +20,18 @@ from numpy.typing import NDArray
 
 # Of one npz, uncompressed: the probabilities of a million photos in float64, and as many ids of a hundred characters.
 MOST_BYTES = 1 << 29
+# Records of an archive: of its end, of the end of one beyond 4 GB, which a locator follows, and before an entry.
+END, END_MARK = struct.Struct("<4s4H2IH"), b"PK\x05\x06"
+LARGE_END, LOCATOR_MARK, LOCATOR_BYTES = struct.Struct("<4sQ2H2I4Q"), b"PK\x06\x07", 20
+ENTRY = struct.Struct("<4s5H3I2H")  # the last two: lengths of the name and of the extra field
 FIRST_SURROGATE, LAST_SURROGATE = 0xD800, 0xDFFF
 
 
 def read_arrays(data: bytes, *, stored: bool = True) -> dict[str, NDArray[Any]]:
     """Return the arrays of an npz file by name, without Python objects.
 
-    stored  no entry is compressed, as in every file of maskcls; False: at most `MOST_BYTES` uncompressed.
+    stored  no entry is compressed, and every byte belongs to the archive, as in every file of maskcls; False: at most
+            `MOST_BYTES` uncompressed.
 
     Raises ValueError and other exceptions of `zipfile` for a damaged file.
     """
@@ -32,12 +39,34 @@ def read_arrays(data: bytes, *, stored: bool = True) -> dict[str, NDArray[Any]]:
         entries = archive.infolist()
         if stored and any(entry.compress_type != zipfile.ZIP_STORED for entry in entries):
             raise ValueError("an entry is compressed")
+        if stored:
+            _check_whole(data, entries)
         total, most = sum(entry.file_size for entry in entries), len(data) if stored else max(MOST_BYTES, len(data))
         if total > most:
             raise ValueError(f"entries of {total:,} bytes, at most {most:,}")
         if len({entry.filename for entry in entries}) < len(entries):
             raise ValueError("an entry occurs twice")
         return {entry.filename.removesuffix(".npy"): read_array(_content(archive, entry)) for entry in entries}
+
+
+def _check_whole(data: bytes, entries: Sequence[zipfile.ZipInfo]) -> None:
+    """Raise ValueError for bytes before, between or behind the parts of an archive, which `zipfile` does not read.
+
+    It searches for the last record from the end of the file, and for the entries where the list of them says.
+    """
+    last = len(data) - END.size
+    signature, *_, length, start, comment = END.unpack_from(data, last)
+    if signature == END_MARK and data[max(0, last - LOCATOR_BYTES) :].startswith(LOCATOR_MARK):
+        last -= LOCATOR_BYTES + LARGE_END.size
+        *_, length, start = LARGE_END.unpack_from(data, last)
+    if signature != END_MARK or comment or start + length != last:
+        raise ValueError("bytes behind the end of the archive, or in its list of entries")
+    place = 0
+    for entry in sorted(entries, key=lambda entry: entry.header_offset):
+        if entry.header_offset == place:
+            place += ENTRY.size + sum(ENTRY.unpack_from(data, place)[-2:]) + entry.compress_size
+    if place != start:
+        raise ValueError("bytes of the archive that belong to no entry")
 
 
 def read_array(data: bytes) -> NDArray[Any]:

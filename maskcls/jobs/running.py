@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 
-from maskcls.errors import BusyError, MaskclsError, shell_word
+from maskcls.errors import BusyError, MaskclsError, ResultError, shell_word
 from maskcls.jobs.engines.engine import JobEngine, JobStart
 from maskcls.jobs.engines.engine_words import parse_engine
 from maskcls.jobs.engines.opening import open_engine
@@ -18,12 +18,19 @@ def job_start(jobs: JobsDir, queue: JobQueue, job: QueuedJob, python: str = "") 
     return JobStart(queue.engine_name(job), job.name, job_command(jobs, job, python))
 
 
+def unended_jobs(jobs: JobsDir, queue: JobQueue) -> list[QueuedJob]:
+    """Return the jobs that did not say how their attempt ended: they wait, are at work, or were killed.
+
+    A job whose result is damaged is one of them: an earlier attempt may have left it.
+    """
+    return [job for job in queue.jobs if not _has_result(jobs, job)]
+
+
 def living_jobs(jobs: JobsDir, queue: JobQueue, engine: JobEngine) -> list[QueuedJob] | None:
     """Return the jobs that wait or are at work; None where the engine does not answer."""
-    starts = {job.name: job_start(jobs, queue, job) for job in queue.jobs}
-    left = [job for job in queue.jobs if read_result(jobs.job(job.name), job.attempt) is None]
-    states = engine.states([starts[job.name] for job in left]) if left else {}
-    return None if states is None else [job for job in left if states[starts[job.name].name].alive]
+    left = unended_jobs(jobs, queue)
+    states = engine.states([job_start(jobs, queue, job) for job in left]) if left else {}
+    return None if states is None else [job for job in left if states[queue.engine_name(job)].alive]
 
 
 def refuse_running_jobs(run: RunDir) -> None:
@@ -47,3 +54,10 @@ def refuse_running_jobs(run: RunDir) -> None:
             got = "the engine does not answer" if living is None else ", ".join(job.title for job in living)
             raise BusyError("jobs of this run are at work", where=str(run.path), got=got, fix=watch)
     shutil.rmtree(jobs.path, ignore_errors=True)
+
+
+def _has_result(jobs: JobsDir, job: QueuedJob) -> bool:
+    try:
+        return read_result(jobs.job(job.name), job.attempt) is not None
+    except ResultError:
+        return False

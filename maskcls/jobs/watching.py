@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from maskcls import files
@@ -18,7 +18,7 @@ from maskcls.jobs.engines.engine_words import JOBS_END
 from maskcls.jobs.job_states import stage_of
 from maskcls.jobs.queue import MOST_DEATHS, JobQueue, QueuedJob, write_queue
 from maskcls.jobs.result import as_error, read_result
-from maskcls.jobs.running import job_start
+from maskcls.jobs.running import job_start, living_jobs
 from maskcls.rundir import JobsDir
 from maskcls.show.terminal.job_lines import JobLine, JobLines
 from maskcls.show.terminal.progress import Reporter
@@ -121,20 +121,17 @@ class Watch:
 
     def _begin(self, wanted: Sequence[WantedJob]) -> None:
         """Submit the wanted jobs, but for those that another command submitted and that wait or are at work."""
-        known = {one.job.name: job for one in wanted if (job := self.queue.job(one.job.name))}
-        unended = {n: job for n, job in known.items() if read_result(self.jobs.job(n), job.attempt) is None}
-        states: Mapping[str, JobState] | None = None
-        while unended and states is None:
-            if (states := self.engine.states([self._start(job) for job in unended.values()])) is None:
-                self.report.once("the engine of the jobs does not answer; waiting for it")
-                self.wait(self.engine.poll_s)
+        while (found := living_jobs(self.jobs, self.queue, self.engine)) is None:
+            self.report.once("the engine of the jobs does not answer; waiting for it")
+            self.wait(self.engine.poll_s)
+        living = {job.name: job for job in found}
         for one in wanted:
-            name = one.job.name
-            if name in unended and states is not None and states[self._start(unended[name]).name].alive:
+            name, known = one.job.name, self.queue.job(one.job.name)
+            if name in living:
                 self.report.note(f"{one.job.title}: its job is at work or waiting already")
-                self._keep(unended[name].model_copy(update={"deaths": 0}))
+                self._keep(living[name].model_copy(update={"deaths": 0}))
                 continue
-            attempt = known[name].attempt + 1 if name in known else 1
+            attempt = 1 if known is None else known.attempt + 1
             self._submit(one.job.model_copy(update={"attempt": attempt, "epochs": one.epochs, "deaths": 0}))
 
     def _look(self, one: WantedJob, job: QueuedJob, state: JobState) -> tuple[bool, Exception | None]:

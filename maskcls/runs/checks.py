@@ -22,7 +22,8 @@ from maskcls.results.submissions.write import SUBMISSION
 from maskcls.rundir import PretrainedTrunk, RepeatsDir, RunDir, StagesDir, StudyDir, SynthDir
 from maskcls.runs.decision_file import check_calibrated
 from maskcls.runs.environment import read_environment
-from maskcls.runs.identity import files_read, identity_files
+from maskcls.runs.folders.killed_start import strange_files
+from maskcls.runs.identity import files_read
 from maskcls.runs.integrity.oof_file import read_run_oof
 from maskcls.runs.overrides import RULE_WITHOUT_ADAPTATION, refuse_adapting, refuse_predicting, with_overrides
 from maskcls.runs.records.noun import noun_of_run
@@ -286,7 +287,8 @@ def check_cache(data: Path, cfg: Config) -> None:
 def refuse_existing(run: RunDir, data: Path) -> None:
     """Raise BusyError when the folder holds a run, or files that a run would replace; UsageError inside the data set.
 
-    A run begins with env.json, the last file of its identity. What a killed process wrote before that is replaced.
+    A run begins with env.json, the last file of its identity. What a killed process wrote before that is replaced, see
+    `strange_files`.
     """
     files.check_folder(run.path, name="the run", option="--run")
     files.check_outputs(run.path, inputs=[data])
@@ -304,12 +306,12 @@ def refuse_existing(run: RunDir, data: Path) -> None:
             where=str(run.path),
             fix=f"choose another --run, or continue it with: maskcls resume {shell_word(run.path)}",
         )
-    if not run.lock_file.exists() and (taken := [path.name for path in identity_files(run) if path.exists()]):
+    if taken := strange_files(run):
         raise BusyError(
             "the folder holds files that a run would replace",
             where=str(run.path),
             offenders=taken,
-            fix="choose another --run",
+            fix="choose another --run, or move them away",
         )
 
 

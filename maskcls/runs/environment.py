@@ -19,7 +19,9 @@ from maskcls import files, owned, typedjson
 from maskcls.engine.compute.plan import Plan
 from maskcls.errors import ResultError
 from maskcls.files.source_code import code_sha256
-from maskcls.rundir import RepeatsDir, RunDir, StagesDir, StudyDir, SynthDir
+from maskcls.rundir import RunDir
+from maskcls.runs.folders.folder_kinds import refuse_other_folder_kinds
+from maskcls.runs.locks.run_lock import last_holder
 from maskcls.typedjson import JsonFile
 
 FORMAT = 2  # of a run folder; docs/formats.md says when it grows
@@ -155,33 +157,8 @@ def read_environment(run: RunDir, *, generators: bool = False) -> Environment:
 
     generators  the folder is expected to be one of generators; else such a folder is refused, as it is no run.
     """
-    if not generators and SynthDir(run.path).facts.exists():
-        raise ResultError(
-            "this is a folder of generators, not a run",
-            where=str(run.path),
-            expected="a folder that maskcls train made",
-            fix="maskcls synth takes it; or check the path",
-        )
-    if RepeatsDir(run.path).config.is_file():
-        raise ResultError(
-            "the folder holds a repeated cross-validation, whose repeats are runs of their own",
-            where=str(run.path),
-            fix=f"name one, such as {RepeatsDir(run.path).repeat(0).path}; "
-            "predict --data and resume take the whole folder",
-        )
-    if StagesDir(run.path).config.is_file():
-        raise ResultError(
-            "the folder holds the stages of a training with a time limit, which are runs of their own",
-            where=str(run.path),
-            fix=f"name one, such as {StagesDir(run.path).stage(0).path}",
-        )
-    if StudyDir(run.path).facts.is_file() and not run.env.exists():
-        raise ResultError(
-            "the folder holds a search for settings, whose trials are runs of their own",
-            where=str(run.path),
-            fix=f"name one, such as {StudyDir(run.path).trial('0000').path}",
-        )
-    begun = run.lock_file.exists()
+    refuse_other_folder_kinds(run, generators=generators)
+    begun = last_holder(run) is not None or (run.lock_file.exists() and not run.config.exists())
     if not run.env.exists() and not run.all_networks() and (begun or not run.config.exists()):
         raise ResultError(
             "the run was stopped before it began, or is just beginning" if begun else "this is not a run",

@@ -30,8 +30,11 @@ def debug(
         typer.Option("--check", help="a check to make, such as 'one batch'; may be repeated", show_default=False),
     ] = None,
     minutes: Annotated[
-        float, typer.Option(min=0.1, help="most minutes to train; fewer people are used where they do not suffice")
-    ] = 10.0,
+        float | None,
+        typer.Option(
+            min=0.1, show_default="10", help="most minutes to train; fewer people are used where they do not suffice"
+        ),
+    ] = None,
     page: Annotated[Path | None, typer.Option(help="HTML page to write", show_default=False)] = None,
     data: MovedData = None,
     force: Force = False,
@@ -62,7 +65,7 @@ def debug(
     from maskcls.runs.repeats.repeat_runs import is_repeated
 
     is_run = RunDir(what).env.exists() or is_repeated(RunDir(what))
-    if is_run and (overrides or config or quick or check):
+    if is_run and (overrides or config or quick or check or minutes is not None):
         fix = "leave out the options, or name the data set"
         raise UsageError("a run has its own settings and checks", where=str(what), fix=fix)
     if data is not None and not is_run:
@@ -84,7 +87,8 @@ def debug(
             with report.busy(LOADING):
                 from maskcls.commands.debug import debug as work
                 from maskcls.commands.debug import wanted_checks
-            found = work(what, cfg, checks=wanted_checks(check, quick=quick), minutes=minutes, report=report)
+            checks = wanted_checks(check, quick=quick, minutes=minutes)
+            found = work(what, cfg, checks=checks, minutes=10.0 if minutes is None else minutes, report=report)
     from maskcls.runs.records.versions import other_versions
     from maskcls.show.debug import failures, print_diagnoses
 

@@ -89,7 +89,7 @@ def export(
     from maskcls.export.int8.options import Int8Options
     from maskcls.export.targets import default_output
 
-    refuse_unused(to, check=check, int8=int8, calibration=calibration, max_loss=max_loss)
+    refuse_unused(to, check=check, int8=int8, calibration=calibration, max_loss=max_loss, data=data)
     photos = 64 if check is None else check
     options = Int8Options() if int8 else None
     if options and calibration is not None:

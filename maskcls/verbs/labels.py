@@ -26,12 +26,21 @@ def data_labels(
     ] = None,
     page: Annotated[Path | None, typer.Option(help="the page to write, on which a person decides with keys")] = None,
     with_photos: Annotated[bool, typer.Option("--with-photos", help="put small photos into the page")] = False,
-    top: Annotated[int, typer.Option(min=1, max=10_000, help="most suspicious labels to show")] = 40,
-    least: Annotated[float, typer.Option(min=0, max=1, help="suspicion from which a correction is proposed")] = 0.5,
+    top: Annotated[
+        int | None, typer.Option(min=1, max=10_000, show_default="40", help="most suspicious labels to show")
+    ] = None,
+    least: Annotated[
+        float | None,
+        typer.Option(min=0, max=1, show_default="0.5", help="suspicion from which a correction is proposed"),
+    ] = None,
     prove: Annotated[bool, typer.Option("--prove", help="train with and without corrections, and compare")] = False,
     fixes: Annotated[Path | None, typer.Option(help="corrections for --prove; default: the proposed ones")] = None,
-    seeds: Annotated[int, typer.Option(min=1, max=100, help="pairs of trainings of --prove")] = 2,
-    run: Annotated[Path, typer.Option(help="folder of the trainings of --prove")] = Path("runs/labels"),
+    seeds: Annotated[
+        int | None, typer.Option(min=1, max=100, show_default="2", help="pairs of trainings of --prove")
+    ] = None,
+    run: Annotated[
+        Path | None, typer.Option(show_default="runs/labels", help="folder of the trainings of --prove")
+    ] = None,
     config: Config = None,
     force: Force = False,
     json: Json = False,
@@ -56,22 +65,30 @@ def data_labels(
     paths, overrides = split_words(words)
     if not paths:
         raise UsageError("no run to compare labels with", expected="RUN, one or several run folders")
-    runs = [RunDir(Path(path)) for path in paths]
+    runs, suspicion = [RunDir(Path(path)) for path in paths], 0.5 if least is None else least
     if prove:
         if output or page or with_photos:
             raise UsageError("--prove writes neither corrections nor a page", fix="write them first, without --prove")
+        if top is not None:
+            raise UsageError("--prove lists no labels", where="--top", fix="leave it out")
+        if fixes and least is not None:
+            raise UsageError("--fixes leaves no correction to propose", where="--least", fix="leave out one of them")
         from maskcls.files import check_outputs
         from maskcls.runs.environment import read_environment
 
-        check_outputs(run, inputs=[Path(read_environment(runs[0]).data)])
+        folder = Path("runs/labels") if run is None else run
+        check_outputs(folder, inputs=[Path(read_environment(runs[0]).data)])
         if fixes is None:
-            fixes = run / "proposed.csv"
-            work(runs, top=1, least=least, fixes=fixes, page=None, embed=False, force=True)
-        _prove(runs[0], _settings(runs[0], config, overrides), fixes, run, seeds=seeds, json=json)
+            fixes = folder / "proposed.csv"
+            work(runs, top=1, least=suspicion, fixes=fixes, page=None, embed=False, force=True)
+        pairs = 2 if seeds is None else seeds
+        _prove(runs[0], _settings(runs[0], config, overrides), fixes, folder, seeds=pairs, json=json)
         return
-    if fixes or overrides or config:
-        raise UsageError("settings and --fixes are for --prove", fix="add --prove, or leave them out")
-    found = work(runs, top=top, least=least, fixes=output, page=page, embed=with_photos, force=force)
+    if fixes or overrides or config or seeds is not None or run is not None:
+        what = "settings, --fixes, --seeds and --run are for --prove"
+        raise UsageError(what, fix="add --prove, or leave them out")
+    shown = 40 if top is None else top
+    found = work(runs, top=shown, least=suspicion, fixes=output, page=page, embed=with_photos, force=force)
     print_labels(found, json=json)
 
 

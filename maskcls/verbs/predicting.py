@@ -208,6 +208,8 @@ def _predict_what(
     from maskcls.results.predicted.plan import parse_shard
 
     part = None if shard is None else parse_shard(shard)
+    if wanted.format is not None and not wanted.paths:
+        raise UsageError("--format is that of a table", fix="name the table: -o answers.csv, or leave out --format")
     if shard is not None and not wanted.paths:
         raise UsageError("--shard writes a folder beside a table", fix="name the table: -o answers.csv")
     from maskcls.runs.checks import check_photo_prediction

@@ -148,8 +148,32 @@ def test_verify_compares_the_files_of_all_stages(
         code, changed = verified(folder, capsys)
         assert (code, changed[name]) == (Exit.RESULT, "FAILED")
         (folder / name).write_bytes(whole)
+    for name, other in (("stage0", "x"), ("stage1", "stage0"), ("x", "stage1")):
+        (folder / name).rename(folder / other)
+    code, changed = verified(folder, capsys)
+    assert (code, changed["stages.json"]) == (Exit.RESULT, "FAILED")
+    assert run_app(["verify", str(folder)]) == Exit.RESULT
+    assert "stage0 has other settings than this stage: epochs\n" in capsys.readouterr().out
+    for name, other in (("stage0", "x"), ("stage1", "stage0"), ("x", "stage1")):
+        (folder / name).rename(folder / other)
     (folder / "stray.txt").write_text("x")
-    assert verified(folder, capsys)[1]["stray.txt"] == "warning"
+    shutil.copytree(folder / "stage1", folder / "stage7")  # which the record does not name
+    code, changed = verified(folder, capsys)
+    assert code == Exit.OK
+    assert {name for name, verdict in changed.items() if verdict == "warning"} == {"stray.txt", "stage7"}
+
+
+def test_stages_that_lost_their_settings_say_what_they_are(
+    staged: Path, drawn: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = shutil.copytree(staged, tmp_path / "b")
+    (folder / "stages.yaml").unlink()
+    assert run_app(["verify", str(folder)]) == Exit.RESULT
+    said = " ".join(capsys.readouterr().err.split())
+    assert "the folder holds the stages of a training with a time limit, and the file is missing that says so" in said
+    assert f"restore it from a copy; a stage alone is a run: {folder}/stage0" in said
+    assert run_app(["train", str(drawn), "--run", str(folder), "--budget", "1h", *SETTINGS]) == Exit.BUSY
+    assert not (folder / "stages.yaml").exists()
 
 
 def test_verify_says_which_stages_are_not_finished(

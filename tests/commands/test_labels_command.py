@@ -225,7 +225,8 @@ def test_the_page_is_accessible_at_every_width(runs: list[str], tmp_path: Path) 
 def test_proof_trains_both_kinds_and_scores_untouched_people(
     drawn: Path, runs: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    words = ["data", "labels", runs[0], *LEAST, *recipe(*QUICK), "--prove", "--seeds", "1", "--run", str(tmp_path)]
+    proof = ["data", "labels", runs[0], *recipe(*QUICK), "--prove", "--seeds", "1", "--run", str(tmp_path)]
+    words = [*proof, *LEAST]
     assert run_app([*words, "--json"]) == Exit.OK
     found = json.loads(capsys.readouterr().out)
     assert (found["corrected"], found["people"], len(found["seeds"])) == (2, 10, 1)
@@ -242,7 +243,7 @@ def test_proof_trains_both_kinds_and_scores_untouched_people(
     assert "corrected labels of 2 people, scored on 10 others" in capsys.readouterr().out
     other = tmp_path / "other.csv"
     other.write_text(f"path,field,value\n{people_of(drawn)[4]},age,44\n")
-    assert run_app([*words, "--fixes", str(other)]) == Exit.BUSY
+    assert run_app([*proof, "--fixes", str(other)]) == Exit.BUSY
 
 
 def test_every_seed_has_a_pair_of_trainings(

@@ -206,17 +206,56 @@ def test_verify_compares_the_files_of_all_repeats(
     shutil.rmtree(folder / "repeat1")
     assert verdicts()[1]["repeats.json"] == "FAILED"  # it holds the score of that repeat
     (folder / "stray.txt").write_text("x")
+    shutil.copytree(folder / "repeat0", folder / "copies" / "old")
+    (folder / "repeat0" / "mine" / "further").mkdir(parents=True)
+    for name in ("a", "further/b"):
+        (folder / "repeat0" / "mine" / name).write_text("x")
     (folder / "repeats.json").unlink()
     code, found = verdicts()
     assert code == Exit.OK
     assert {name for name, verdict in found.items() if verdict == "warning"} == {
         "stray.txt",
+        "copies",
+        "repeat0/mine",
         "repeats.json",
         "repeat1",
     }
+    assert run_app(["verify", str(folder)]) == Exit.OK
+    lines = capsys.readouterr().out
+    count = len(tiny.hashes(folder / "copies"))
+    assert f"copies: a folder of {count} files; no folder of this training has this name" in lines
+    assert "repeat0/mine: a folder of 2 files; no folder of this run has this name" in lines
     (folder / "repeats.yaml").write_text("folds: 3\n")
     code, found = verdicts()
     assert (code, found["repeats.yaml"], found["repeat0/summary.json"]) == (Exit.RESULT, "FAILED", "ok")
+
+
+def test_repeats_that_lost_their_settings_say_what_they_are_and_how_to_go_on(
+    repeated: Path, drawn: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = shutil.copytree(repeated, tmp_path / "r")
+    (folder / "repeats.yaml").unlink()
+    before = tiny.hashes(folder)
+    for words in (["verify"], ["resume"], ["evaluate"], ["runs", "jobs"]):
+        assert run_app([*words, str(folder)]) == Exit.RESULT, words
+        said = " ".join(capsys.readouterr().err.split())
+        assert "the folder holds the repeats of a cross-validation, and the file is missing that says so" in said
+        assert f"or copy {folder}/repeat0/config.yaml to it and set folds.repeats to the number of repeats" in said
+    for words in (FAST, FAST[:2]):
+        assert tiny.train(drawn, folder, *words) == Exit.BUSY
+        assert "the folder holds a repeated cross-validation" in capsys.readouterr().err
+    assert tiny.hashes(folder) == before
+    text = (folder / "repeat0" / "config.yaml").read_text()  # what the message says to do
+    assert text.count("repeats: 1\n") == 1
+    (folder / "repeats.yaml").write_text(text.replace("repeats: 1\n", "repeats: 2\n"))
+    assert run_app(["verify", str(folder)]) == Exit.OK
+    assert tiny.resume(folder) == 0
+    shutil.rmtree(folder / "repeat0")
+    (folder / "repeats.yaml").unlink()
+    capsys.readouterr()
+    assert run_app(["verify", str(folder)]) == Exit.RESULT
+    said = capsys.readouterr().err
+    assert "restore it from a copy; a repeat alone is a run" in said
 
 
 def test_a_killed_training_is_resumed_with_the_same_result(

@@ -120,6 +120,19 @@ def test_a_changed_bit_of_any_file_is_named(run: RunDir) -> None:
     assert check_flips(run, 1) == len(EVERY) == 31
 
 
+@pytest.mark.parametrize("added", [b"\0", b"\n", b" \n\n"])
+def test_bytes_behind_the_end_of_any_file_and_a_missing_one_are_named(run: RunDir, added: bytes) -> None:
+    unnoticed = []
+    for name in sorted(hashes(run.path).keys() - {LOCK}):
+        whole = (run.path / name).read_bytes()
+        for changed in (whole + added, whole[:-1]):
+            (run.path / name).write_bytes(changed)
+            if name not in wrong(run):
+                unnoticed.append(name)
+        (run.path / name).write_bytes(whole)
+    assert unnoticed == []
+
+
 @pytest.mark.slow
 def test_many_changed_bits_of_the_files_of_all_commands_are_named(run: RunDir, drawn: Path, tmp_path: Path) -> None:
     assert run_app(["calibrate", str(run.path)]) == 0
@@ -531,12 +544,21 @@ def test_a_submission_is_compared_with_run_and_data(
     assert "FAILED   weights" in capsys.readouterr().out
 
 
-def test_predictions_are_verified_by_the_digest_in_them(tmp_path: Path) -> None:
+def test_predictions_are_verified_by_the_digest_in_them(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     path = tmp_path / "p.npz"
     Predictions(["a", "b"], np.eye(18, dtype=np.float32)[:2], CONTEST, {"views": "none"}).save(path)
     assert run_app(["verify", str(path)]) == Exit.OK
     path.write_bytes(path.read_bytes().replace("views".encode("utf-32-le"), "vines".encode("utf-32-le")))
     assert run_app(["verify", str(path)]) == Exit.RESULT
+    Predictions(["a", "b"], np.eye(18, dtype=np.float32)[:2], CONTEST, {"views": "none"}).save(path)
+    whole = path.read_bytes()
+    for changed in (whole + b"\n", b"\n" + whole):
+        path.write_bytes(changed)
+        capsys.readouterr()
+        assert run_app(["verify", str(path)]) == Exit.RESULT
+        said = " ".join("".join(capsys.readouterr()).split())
+        assert "FAILED p.npz: damaged predictions" in said
+        assert "restore them from a copy, or predict again" in said
     assert run_app(["verify", str(tmp_path / "nothing")]) == Exit.DATA
     assert run_app(["verify", str(tmp_path)]) == Exit.RESULT
 

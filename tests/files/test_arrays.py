@@ -66,6 +66,41 @@ def test_arrays_come_back_as_they_were_written() -> None:
             np.testing.assert_array_equal(found[name], array)
 
 
+def test_bytes_around_and_within_an_archive_are_found() -> None:
+    """A reader of archives searches from the end of the file, and takes the entries where their list says."""
+    data = npz(ids=np.array(["a"]), prob=np.eye(2))
+    second = data.index(b"PK\x03\x04", 4)
+    start = data.index(b"PK\x01\x02")
+    for changed in (
+        data + b"\0",
+        data + b"more" * 1000,
+        data + data[-22:],
+        b"\0" + data,
+        data + data,
+        data[:second] + b"\0" + data[second:],
+        data[:start] + b"\0" + data[start:],
+        data[:-22] + b"\0" + data[-22:],
+    ):
+        with pytest.raises((ValueError, zipfile.BadZipFile)):
+            read_arrays(changed)
+    assert read_arrays(data + b"\0", stored=False).keys() == {"ids", "prob"}  # of another program
+    commented = io.BytesIO(data)
+    with zipfile.ZipFile(commented, "a") as made:
+        made.comment = b"mine"
+    with pytest.raises(ValueError, match="behind the end"):
+        read_arrays(commented.getvalue())
+
+
+def test_an_archive_with_the_records_of_large_ones_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(zipfile, "ZIP64_LIMIT", 100)
+    data = npz(ids=np.array(["a"]), prob=np.eye(9))
+    assert b"PK\x06\x07" in data[-42:]
+    assert read_arrays(data).keys() == {"ids", "prob"}
+    for changed in (data + b"\0", data[:-98] + b"\0" + data[-98:], b"\0" + data):
+        with pytest.raises((ValueError, zipfile.BadZipFile)):
+            read_arrays(changed)
+
+
 BOMBS = {
     "a header alone": (npy(1.0)[:0] + header((10**11,)), "needs 800,000,000,000 bytes, and has 0"),
     "a header of text": (header((3,), "<U100000000"), "needs 1,200,000,000 bytes, and has 0"),

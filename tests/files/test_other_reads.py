@@ -61,7 +61,7 @@ EXCEPTIONS: dict[tuple[str, str], tuple[int, str]] = {
     ("export/int8/quantize.py", "onnx.load"): (1, "a file that this process has just written"),
     ("data/photos/cache_folder.py", "os.open"): (1, LOCK),
     ("runs/integrity/run_in_use.py", "os.open"): (1, LOCK),
-    ("runs/locks/run_lock.py", "os.open"): (2, LOCK),
+    ("runs/locks/run_lock.py", "os.open"): (3, LOCK),
     ("runs/locks/waiting_lock.py", "os.open"): (1, LOCK),
     ("jobs/engines/local_jobs.py", "open"): (2, "a pipe of this process"),
     ("jobs/engines/local_jobs.py", "Path(f'/proc/{number}/stat').read_text"): (1, OF_THE_SYSTEM),

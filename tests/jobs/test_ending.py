@@ -31,6 +31,7 @@ from maskcls.jobs.job_folders import jobs_of
 from maskcls.jobs.queue import JobQueue, QueuedJob, new_queue, write_queue
 from maskcls.jobs.request import PredictRequest, write_request
 from maskcls.jobs.result import write_result
+from maskcls.jobs.running import living_jobs
 from maskcls.rundir import JobsDir, RunDir
 from maskcls.runs.locks import run_lock
 
@@ -89,6 +90,19 @@ def test_a_job_whose_process_holds_its_lock_has_not_ended(tmp_path: Path) -> Non
     assert raised.value.what == "jobs have not ended"
     assert raised.value.offenders == ("fold 0",)
     assert end_jobs(jobs, queue, Scripted(dies_after(0)), wait=lambda _: None, clock=lambda: 0.0) == []
+
+
+def test_a_job_with_a_damaged_result_is_at_work_if_the_engine_says_so(tmp_path: Path) -> None:
+    """An earlier attempt may have left the file; a job that is at work would write into a folder deleted under it."""
+    jobs = JobsDir(tmp_path / "jobs")
+    queue = queued(jobs, "fold0", "fold1")
+    for name in ("fold0", "fold1"):
+        write_result(jobs.job(name), 1)
+    jobs.job("fold1").result.write_text("{")
+    alive = Scripted(lambda starts: {start.name: ALIVE for start in starts})
+    dead = Scripted(lambda starts: {start.name: DEAD for start in starts})
+    assert [one.name for one in living_jobs(jobs, queue, alive) or ()] == ["fold1"]
+    assert living_jobs(jobs, queue, dead) == []
 
 
 def test_an_engine_without_an_answer_is_an_error(tmp_path: Path) -> None:

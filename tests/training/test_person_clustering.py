@@ -542,7 +542,8 @@ def test_more_photos_than_can_be_compared_are_told_at_once(
 def test_what_a_killed_command_learned_is_no_part_of_another_run(drawn: Path, together: Path, tmp_path: Path) -> None:
     run = tmp_path / "run"
     run.mkdir()
-    (run / ".lock").touch()
+    for name in (".lock", "config.yaml", "labels.json", "manifest.csv", "folds.csv", "photos.csv"):
+        shutil.copy(together / name, run / name)
     for name in ("looks.npz", "pseudo.csv", "pseudo.json"):
         shutil.copy(together / "looks.npz", run / name)
     assert train(drawn, run, *QUICK) == 0

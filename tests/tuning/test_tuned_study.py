@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from finished_run import finish_run
 from sqlalchemy import event
 from sqlalchemy.engine import Engine
 from surrogate_trials import SPACE, begin, do_trials, events, finish, quality, states, train_trial, train_whole, values
@@ -177,9 +178,26 @@ def test_a_folder_of_something_else_is_refused_and_left_as_it_is(tmp_path: Path,
 
 def test_a_start_that_was_killed_is_begun_again(tmp_path: Path) -> None:
     study = StudyDir(tmp_path)
-    for path in (study.lock_file, study.base):
-        path.write_text("")
+    study.lock_file.touch()
+    study.base.write_text("model: {backbone: mine}\n")  # as a person writes it
+    with pytest.raises(BusyError, match="files that a search would replace") as caught:
+        begin(tmp_path)
+    assert list(caught.value.offenders) == ["base.yaml"]
+    study.base.write_text(config.to_yaml(config.load(None, [])[0]))
     assert states(begin(tmp_path)) == []
+
+
+def test_a_search_that_lost_its_record_says_what_it_is_and_is_not_begun_again(tmp_path: Path) -> None:
+    study = StudyDir(tmp_path / "s")
+    begin(study.path)
+    finish_run(study.trial("0000").path)
+    study.facts.unlink()
+    with pytest.raises(ResultError, match="the trials of a search for settings") as caught:
+        checked_run(study.path)
+    assert caught.value.where == str(study.facts)
+    assert str(study.trial("0000").path) in (caught.value.fix or "")
+    with pytest.raises(BusyError, match="files that a search would replace"):
+        begin(study.path)
 
 
 def test_the_folder_of_a_search_is_no_run_and_takes_none(tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ from maskcls.rundir import RepeatsDir, RunDir, StagesDir
 from maskcls.runs.integrity.repeats_checks import repeats_checks, repeats_there
 from maskcls.runs.integrity.run_checks import run_checks
 from maskcls.runs.integrity.stages_checks import stages_checks
-from maskcls.runs.integrity.table_checks import predictions_checks, table_checks
+from maskcls.runs.integrity.table_checks import predictions_checks, refuse_comparing, table_checks
 from maskcls.runs.locks import run_lock
 from maskcls.runs.repeats.repeat_runs import is_repeated
 from maskcls.runs.stages.record import is_staged
@@ -32,8 +32,11 @@ def verify(what: Path, run: RunDir | None = None, data: Path | None = None) -> V
           such path.
     run, data  of a submission: the run and the data set to compare with.
 
-    Raises DataError for a path that does not exist, ResultError for a folder that is neither run nor cache.
+    Raises DataError for a path that does not exist, ResultError for a folder that is neither run nor cache, UsageError
+    for `run` or `data` with anything but a submission.
     """
+    if (what == CACHE and not what.exists()) or what.is_dir():
+        refuse_comparing(what, "the cache of photos" if not what.exists() else "a folder", run, data)
     if what == CACHE and not what.exists():
         what = cache_folder()
         return Verification(what, "cache", tuple(_cache_checks(what)))
@@ -52,8 +55,10 @@ def verify(what: Path, run: RunDir | None = None, data: Path | None = None) -> V
             return Verification(what, "run", tuple(run_checks(RunDir(what))))
     if not what.exists():
         raise DataError("no such file or folder", where=str(what), fix="check the path")
-    checks = predictions_checks(what) if what.suffix == ".npz" else table_checks(what, run, data)
-    return Verification(what, "file", tuple(checks))
+    if what.suffix == ".npz":
+        refuse_comparing(what, "predictions", run, data)
+        return Verification(what, "file", tuple(predictions_checks(what)))
+    return Verification(what, "file", tuple(table_checks(what, run, data)))
 
 
 def refuse_unverified(found: Verification) -> None:

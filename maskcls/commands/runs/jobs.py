@@ -15,7 +15,7 @@ from maskcls.jobs.job_folders import folder_of_jobs
 from maskcls.jobs.job_states import stages_of
 from maskcls.jobs.queue import JobQueue, job_name, read_queue
 from maskcls.jobs.request import PredictRequest, read_request
-from maskcls.jobs.result import read_result
+from maskcls.jobs.running import unended_jobs
 from maskcls.rundir import FoldDir, JobsDir, RunDir
 from maskcls.runs.environment import read_environment
 from maskcls.runs.integrity.epoch_log import read_log
@@ -41,16 +41,16 @@ def run_jobs(path: Path, *, cancel: bool = False) -> JobList:
         if not path.is_file() and not is_repeated(RunDir(path)) and not is_staged(RunDir(path)):
             checked_run(path)
         return JobList(path, None, None, (), 0 if cancel else None, ended=False, again="")
-    words, watched, cancelled = parse_engine(queue.engine), set[str](), None
+    words, watched, ended = parse_engine(queue.engine), set[str](), set[str]()
     if cancel and isinstance(words, RayWords) and _watcher(jobs) is not None:
-        watched = _unended(jobs, queue)  # jobs that end with the command count, too
+        watched = {job.name for job in unended_jobs(jobs, queue)}  # jobs that end with the command count, too
         until_unwatched(lambda: _watcher(jobs) is not None)
     engine = open_engine(words, jobs)
     if cancel:
         ended = {job.name for job in end_jobs(jobs, queue, engine)}
         queue = read_queue(jobs) or queue  # its command may have submitted one more just before it ended
-        cancelled = len(ended | (watched & _unended(jobs, queue)))
     stages, networks = stages_of(jobs, queue, engine), _networks(jobs)
+    ended |= {name for name in watched if stages[name][0] not in ("done", "failed")}
     listed = []
     for job in queue.jobs:
         stage, said = stages[job.name]
@@ -59,17 +59,8 @@ def run_jobs(path: Path, *, cancel: bool = False) -> JobList:
         kept = log if log.exists() else None
         listed.append(ListedJob(job.name, job.title, stage, said, job.attempt, epochs, kept))
     again = _again(jobs, queue)
+    cancelled = len(ended) if cancel else None
     return JobList(path, queue.engine, _watcher(jobs), tuple(listed), cancelled, ended=are_to_end(jobs), again=again)
-
-
-def _unended(jobs: JobsDir, queue: JobQueue) -> set[str]:
-    """Return the names of the jobs without a result; a damaged one is a result."""
-    found = set()
-    for job in queue.jobs:
-        with suppress(ResultError):
-            if read_result(jobs.job(job.name), job.attempt) is None:
-                found.add(job.name)
-    return found
 
 
 def _networks(jobs: JobsDir) -> dict[str, FoldDir]:

@@ -51,7 +51,7 @@ def sample_page(
 
     Raises DataError for samples that `read_samples` refuses, ResultError for generators with other folds.
     """
-    facts = check_sample_page(table, run, generators, page, force=force, data=data)
+    facts = check_sample_page(table, run, generators, page, with_photos=with_photos, force=force, data=data)
     experiment, _ = open_experiment(run, data)
     check_data_unchanged(experiment)
     if generators is not None and facts is not None:

@@ -56,7 +56,8 @@ def check_sampling(
 
     data  where the data set is now; None: where it was.
 
-    UsageError for an output without an ending, for a run without generators and for a missing classifier; BusyError
+    UsageError for an output without an ending, for a run without generators and for a classifier that is missing, or
+    that nothing needs; BusyError
     when the output exists, unless `force`; ResultError for a classifier that is no run.
     """
     env = read_environment(folder.experiment, generators=True)
@@ -82,6 +83,13 @@ def check_sampling(
             where="--classifier",
             expected="a finished run with the folds of the generators",
             fix="name one, or leave out what needs it: synth.agree=false, for cyclegan synth.copy_quantile=0 too",
+        )
+    if classifier is not None and not needs_classifier(cfg):
+        raise UsageError(
+            "no run compares these samples",
+            where="--classifier",
+            got=f"synth.kind={cfg.synth.kind}, synth.agree=false",
+            fix="leave it out, or set synth.agree=true",
         )
     if classifier is not None:
         read_environment(classifier)

@@ -11,7 +11,8 @@ from maskcls.errors import BusyError, ConfigError, DataError, UsageError, shell_
 from maskcls.rundir import RunDir, SynthDir
 from maskcls.runs.checks import check_cache, refuse_existing, wanted_folds
 from maskcls.runs.environment import read_environment
-from maskcls.runs.identity import identity_files
+from maskcls.runs.folders.killed_start import has_digest, strange_files
+from maskcls.runs.locks.run_lock import last_holder
 from maskcls.schema import Config
 
 ALONE = ("seed", "data.cache", "train.save_minutes")
@@ -135,11 +136,16 @@ def refuse_existing_generators(folder: SynthDir, inputs: Sequence[Path]) -> None
     if run.env.exists() and folder.facts.exists():
         fix = f"choose another --run, or continue them with: maskcls synth resume {shell_word(run.path)}"
         raise BusyError("the folder holds generators already", where=str(run.path), fix=fix)
-    taken = [path.name for path in (*identity_files(run), run.env) if path.exists()]
-    if taken and (run.env.exists() or not folder.facts.exists()):
+    if taken := [run.env.name] if run.env.exists() else strange_files(run) + _strange_facts(folder):
         raise BusyError(
             "the folder holds files that generators would replace",
             where=str(run.path),
             offenders=taken,
-            fix="choose another --run",
+            fix="choose another --run, or move them away",
         )
+
+
+def _strange_facts(folder: SynthDir) -> list[str]:
+    """Return the name of the file of facts where it is there and no killed training wrote it."""
+    own = last_holder(folder.experiment) is not None and has_digest(folder.facts)
+    return [folder.facts.name] if folder.facts.exists() and not own else []

@@ -36,7 +36,7 @@ def network_checks(run: RunDir, folder: FoldDir, *, pruned: bool) -> Iterator[Ch
         yield Check(run.place(folder.log), "FAILED", "the log of a finished network", ("it is missing",))
     for path, read in _readers(folder):
         if path.exists() and path not in named:
-            yield read_check(run.place(path), read, digested=owns)
+            yield read_check(run.place(path), path, read, digested=owns)
     if done is None and folder.first_batch.exists():
         yield Check(run.place(folder.first_batch), "skipped", UNFINISHED)
     for weights in (folder.best, folder.last, *folder.all_candidates()):
@@ -76,7 +76,7 @@ def _done_check(run: RunDir, folder: FoldDir, *, owns: bool) -> Check:
         return Check(
             name, "warning", "not there", (f"the network is not finished: maskcls resume {shell_word(run.path)}",)
         )
-    return read_check(name, lambda: read_done(folder), digested=owns)
+    return read_check(name, folder.done, lambda: read_done(folder), digested=owns)
 
 
 def _readers(folder: FoldDir) -> list[tuple[Path, Callable[[], object]]]:
@@ -107,7 +107,7 @@ def _weights_checks(run: RunDir, weights: WeightsDir, named: set[Path], *, finis
         return
     digested = is_digested(weights.meta)
     if weights.meta not in named:
-        yield read_check(run.place(weights.meta), lambda: _meta(weights), digested=digested)
+        yield read_check(run.place(weights.meta), weights.meta, lambda: _meta(weights), digested=digested)
     if weights.tensors not in named and weights.tensors.exists():
         bad: Status = "FAILED" if finished else "warning"
         expected = _tensors_hash(weights)

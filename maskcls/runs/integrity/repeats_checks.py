@@ -39,14 +39,14 @@ def repeats_there(folder: RepeatsDir) -> list[RunDir]:
 
 
 def _own_checks(folder: RepeatsDir) -> Iterator[Check]:
-    yield read_check(folder.config.name, lambda: _compare_settings(folder), digested=True)
+    yield read_check(folder.config.name, folder.config, lambda: _compare_settings(folder), digested=True)
     if folder.scores.exists():
-        yield read_check(folder.scores.name, lambda: _compare_scores(folder), digested=True)
+        yield read_check(folder.scores.name, folder.scores, lambda: _compare_scores(folder), digested=True)
     else:
         fix = f"the repeats are not averaged yet: maskcls resume {shell_word(folder.path)}"
         yield Check(folder.scores.name, "warning", "not there", (fix,))
     if folder.scores.exists() or folder.oof.exists():
-        yield read_check(folder.oof.name, lambda: Predictions.load(folder.oof), digested=True)
+        yield read_check(folder.oof.name, folder.oof, lambda: Predictions.load(folder.oof), digested=True)
 
 
 def _compare_settings(folder: RepeatsDir) -> None:

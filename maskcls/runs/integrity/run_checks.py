@@ -6,7 +6,7 @@ The links that commands compare on their way are compared here too, and large fi
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Container, Iterator, Sequence
 from functools import partial
 from pathlib import Path
 
@@ -19,7 +19,15 @@ from maskcls.runs.choices.register import read_register
 from maskcls.runs.decision import read_decision
 from maskcls.runs.environment import Environment, read_environment
 from maskcls.runs.identity import identity_files
-from maskcls.runs.integrity.file_check import EARLIER, compared, is_digested, read_check
+from maskcls.runs.integrity.file_check import (
+    EARLIER,
+    OTHER_END,
+    compared,
+    ends_otherwise,
+    is_digested,
+    read_check,
+    unknown_checks,
+)
 from maskcls.runs.integrity.network_checks import network_checks
 from maskcls.runs.integrity.run_in_use import checks_beside, settled_files, use_of
 from maskcls.runs.integrity.score_check import score_faults
@@ -51,8 +59,7 @@ def run_checks(run: RunDir) -> list[Check]:
     for folder in networks:
         checks += network_checks(run, folder, pruned=_is_pruned(run))
     checks += [*_summary_checks(run, networks), *_record_checks(run)]
-    known = {check.name for check in checks}
-    checks += [_other_file(run, path) for path in _files(run.path) if run.place(path) not in known]
+    checks += _other_checks(run, {check.name for check in checks})
     return checks_beside(checks, run, settled, before, use_of(run))
 
 
@@ -60,6 +67,8 @@ def _environment_check(run: RunDir) -> Check:
     if not owned.packages_are_unchanged(run.env):
         return Check(run.env.name, "FAILED", "digest", ("the versions of packages were changed",))
     if is_digested(run.env):
+        if ends_otherwise(run.env):
+            return Check(run.env.name, "FAILED", "digest", (OTHER_END,))
         return Check(run.env.name, "ok", "digest")
     return Check(run.env.name, "skipped", EARLIER)
 
@@ -95,7 +104,7 @@ def _summary_checks(run: RunDir, networks: Sequence[FoldDir]) -> Iterator[Check]
         elif check.faults or place not in done:
             faults.append(f"it was made from another {place}: {again}")
     faults += score_faults(run, summary) if summary else []
-    whole = read_check(run.summary.name, lambda: read_summary(run), digested=is_digested(run.summary))
+    whole = read_check(run.summary.name, run.summary, lambda: read_summary(run), digested=is_digested(run.summary))
     yield Check(whole.name, "FAILED", whole.about, tuple(faults)) if faults else whole
 
 
@@ -116,15 +125,15 @@ def _record_checks(run: RunDir) -> Iterator[Check]:
     ]
     for path, read in readers:
         if path.exists():
-            yield read_check(run.place(path), read, digested=is_digested(path))
+            yield read_check(run.place(path), path, read, digested=is_digested(path))
     for path in run.tracker_identities():
-        yield read_check(run.place(path), partial(_read_owned, path, run.path), digested=is_digested(path))
+        yield read_check(run.place(path), path, partial(_read_owned, path, run.path), digested=is_digested(path))
     for path in run.all_tests():
         owner = owned.owner_of(path, run.path)
-        yield read_check(run.place(path), partial(_read_test, path, owner), digested=owner is not None)
+        yield read_check(run.place(path), path, partial(_read_test, path, owner), digested=owner is not None)
     if run.choices.exists():
         name = os.path.relpath(run.choices, run.path.resolve())
-        yield read_check(name, lambda: read_register(run), digested=is_digested(run.choices))
+        yield read_check(name, run.choices, lambda: read_register(run), digested=is_digested(run.choices))
 
 
 def _read_owned(path: Path, root: Path) -> None:
@@ -149,11 +158,25 @@ def _files(folder: Path) -> list[Path]:
     return sorted(Path(parent) / name for parent, _, names in os.walk(folder) for name in names)
 
 
-def _other_file(run: RunDir, path: Path) -> Check:
+def _other_checks(run: RunDir, checked: Container[str]) -> Iterator[Check]:
+    """Say why the other files are not compared; those that no run has are named last."""
+    unknown, known = [], []
+    for path in _files(run.path):
+        place = run.place(path)
+        why = None if place in checked else _not_compared(run, path)
+        if place in checked or why is not None:
+            known.append(path)
+        else:
+            unknown.append(path)
+        if why is not None:
+            yield Check(place, "skipped", why)
+    yield from unknown_checks(run.path, unknown, known, "run")
+
+
+def _not_compared(run: RunDir, path: Path) -> str | None:
+    """Return why a file of a run that has no check is not compared; None for a file that no run has."""
     if path in (run.lock_file, run.notes_lock) or any(path.is_relative_to(folder) for folder in run.for_people()):
-        return Check(run.place(path), "skipped", FOR_PEOPLE)
+        return FOR_PEOPLE
     if path.is_relative_to(run.jobs.path):
-        return Check(run.place(path), "skipped", OF_JOBS)
-    if path == run.oof:
-        return Check(run.place(path), "skipped", f"not compared: its sha256 is in {run.summary.name}, see there")
-    return Check(run.place(path), "warning", "unknown", ("no file of this run has this name",))
+        return OF_JOBS
+    return f"not compared: its sha256 is in {run.summary.name}, see there" if path == run.oof else None

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence, Set
 from dataclasses import replace
 from pathlib import Path
 
 from maskcls.errors import ResultError
 from maskcls.results.submissions.checks import Check
 from maskcls.rundir import RunDir
+from maskcls.runs.integrity.file_check import unknown_checks
 from maskcls.runs.integrity.run_checks import FOR_PEOPLE, run_checks
 
 
@@ -27,7 +28,7 @@ def checks_with_runs(
     checks = list(own)
     for run in runs:
         checks += _run_checks(folder, run, called, undone)
-    checks += _other_files(folder, runs)
+    checks += _other_files(folder, runs, {folder / check.name for check in checks})
     return list({check.name: check for check in reversed(checks)}.values())[::-1]  # the first one of each name
 
 
@@ -49,14 +50,10 @@ def _run_checks(folder: Path, run: RunDir, called: str, undone: str) -> Iterator
         yield replace(check, name=os.path.relpath(run.path / check.name, folder))
 
 
-def _other_files(folder: Path, runs: Sequence[RunDir]) -> Iterator[Check]:
-    locks = {run.choices_lock.name for run in runs}
+def _other_files(folder: Path, runs: Sequence[RunDir], checked: Set[Path]) -> Iterator[Check]:
+    locks = {folder / run.choices_lock.name for run in runs}
+    known = {*checked, *locks, *(run.path for run in runs)}
     paths = sorted(Path(parent) / name for parent, _, names in os.walk(folder) for name in names)
-    for path in paths:
-        if any(path.is_relative_to(run.path) for run in runs):
-            continue
-        place = path.relative_to(folder).as_posix()
-        if place in locks:
-            yield Check(place, "skipped", FOR_PEOPLE)
-        else:
-            yield Check(place, "warning", "unknown", ("no file of this training has this name",))
+    others = [path for path in paths if path not in known and not any(path.is_relative_to(run.path) for run in runs)]
+    yield from (Check(path.name, "skipped", FOR_PEOPLE) for path in paths if path in locks)
+    yield from unknown_checks(folder, others, known, "training")

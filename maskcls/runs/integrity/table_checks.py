@@ -8,7 +8,7 @@ from typing import Any
 
 from maskcls import files
 from maskcls.csvfile import read_columns
-from maskcls.errors import MaskclsError, ResultError
+from maskcls.errors import MaskclsError, ResultError, UsageError
 from maskcls.results.photo_contents import PHOTOS, contents_of
 from maskcls.results.predictions import Predictions
 from maskcls.results.submissions.checks import Check
@@ -21,7 +21,23 @@ from maskcls.runs.origin import origin_checks, read_submission_origin
 
 def predictions_checks(path: Path) -> list[Check]:
     """Check a file of predictions (.npz) by the digest in it."""
-    return [read_check(path.name, lambda: Predictions.load(path), digested=True)]
+    return [read_check(path.name, path, lambda: Predictions.load(path), digested=True)]
+
+
+def refuse_comparing(what: Path, got: str, run: RunDir | None, data: Path | None) -> None:
+    """Raise UsageError when a run or a data set is given to compare with what was not predicted with it: no submission.
+
+    got  what it is.
+    """
+    given = [name for name, value in (("--run", run), ("--data", data)) if value is not None]
+    if given:
+        raise UsageError(
+            f"only a submission is compared with {' and '.join(given)}",
+            where=str(what),
+            got=got,
+            expected="a submission",
+            fix=f"leave out {' and '.join(given)}",
+        )
 
 
 def table_checks(path: Path, run: RunDir | None, data: Path | None) -> list[Check]:
@@ -30,14 +46,18 @@ def table_checks(path: Path, run: RunDir | None, data: Path | None) -> list[Chec
 
     run   None: the run of that name in the folder `runs` or the working folder, if there is one.
     data  the data set that was predicted; None: it is not compared.
+
+    Raises UsageError for `run` or `data` with another table than a submission.
     """
     sidecar = files.sidecar_path(path)
     if not sidecar.is_file():
         return [Check(sidecar.name, "FAILED", "not there", (f"nothing says how {path.name} was made",))]
-    whole = read_check(sidecar.name, lambda: _content(sidecar), digested=is_digested(sidecar))
+    whole = read_check(sidecar.name, sidecar, lambda: _content(sidecar), digested=is_digested(sidecar))
     if whole.verdict == "FAILED":
         return [whole]
     content = _content(sidecar)
+    if content.get("kind") != SUBMISSION.kind:
+        refuse_comparing(path, f"a table of another kind, {content.get('kind')}", run, data)
     checks = [whole, compared(path.name, path, str(content["sha256"]), sidecar.name)]
     if content.get("kind") == SAMPLES.kind:
         return [*checks, *_image_checks(path, content)]

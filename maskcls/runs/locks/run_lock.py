@@ -21,6 +21,7 @@ from maskcls.files.file_locks import wait_for_lock
 from maskcls.rundir import RunDir
 
 HOLDER = re.compile(r"process ([0-9]{1,10}) on (.*) since \S+")
+MOST_BYTES = 200  # of a lock that are read
 ASKING_S = 0.02  # more than the time for which `use_of` in runs/integrity/run_in_use.py holds the lock
 
 
@@ -40,6 +41,20 @@ def holder_of(text: str) -> Holder | None:
     """
     match = HOLDER.fullmatch(text)
     return None if match is None else Holder(int(match[1]), match[2])
+
+
+def last_holder(run: RunDir) -> Holder | None:
+    """Return who took the lock last, who may have ended; None where it was never taken, or is no lock of maskcls."""
+    try:
+        handle = os.open(run.lock_file, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    except OSError:
+        return None
+    try:
+        return holder_of(os.pread(handle, MOST_BYTES, 0).decode(errors="replace"))
+    except OSError:  # a folder
+        return None
+    finally:
+        os.close(handle)
 
 
 @contextmanager
@@ -116,8 +131,16 @@ def _take(run: RunDir, handle: int) -> None:
             raise BusyError(
                 "another process is working on this run",
                 where=str(run.path),
-                got=os.pread(handle, 200, 0).decode(errors="replace") or "an unknown process",
+                got=os.pread(handle, MOST_BYTES, 0).decode(errors="replace") or "an unknown process",
                 fix="wait for it, or choose another --run",
+            )
+        before = os.pread(handle, MOST_BYTES, 0).decode(errors="replace")
+        if before.strip("\0") and holder_of(before) is None:  # zeros are left by a machine that lost power
+            raise BusyError(
+                "the folder holds a file of another program, where a run has its lock",
+                where=str(run.lock_file),
+                got=repr(before[:40]),
+                fix="choose another --run, or move the file away",
             )
         since = datetime.now().astimezone().isoformat(timespec="seconds")
         os.ftruncate(handle, 0)

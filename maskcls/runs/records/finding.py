@@ -7,10 +7,10 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from maskcls.errors import ResultError
-from maskcls.rundir import RunDir, StudyDir, SynthDir
-from maskcls.runs.environment import read_environment
+from maskcls.rundir import RunDir, SynthDir
+from maskcls.runs.folders.folder_kinds import refuse_other_folder_kinds
 from maskcls.runs.identity import required_files
-from maskcls.runs.repeats.repeat_runs import is_repeated
+from maskcls.runs.locks.run_lock import last_holder
 
 
 def find_runs(folders: Sequence[Path], *, links: bool = True) -> list[RunDir]:
@@ -38,19 +38,19 @@ def find_runs(folders: Sequence[Path], *, links: bool = True) -> list[RunDir]:
 def is_run(run: RunDir) -> bool:
     """Tell whether a folder holds two of the files a run begins with, so that a run that lost a file is still found.
 
-    A folder of generators begins with the same files, and is no run.
+    A lock that a command of maskcls took is one of them. A folder of generators begins with the same files, and is no
+    run.
     """
     if SynthDir(run.path).facts.is_file():
         return False
-    begun = (run.lock_file, run.env, *required_files(run))
-    return sum(path.is_file() for path in begun) >= 2
+    begun = sum(path.is_file() for path in (run.env, *required_files(run)))
+    return begun >= 2 or (begun == 1 and last_holder(run) is not None)
 
 
 def checked_run(path: Path) -> RunDir:
-    """Return the run at a path; ResultError when there is none."""
-    if is_repeated(RunDir(path)) or StudyDir(path).facts.is_file():
-        read_environment(RunDir(path))  # says what the folder is
+    """Return the run at a path; ResultError when there is none, which says what the folder is."""
     if not is_run(RunDir(path)):
+        refuse_other_folder_kinds(RunDir(path), generators=False)
         expected = "a folder that maskcls train made"
         raise ResultError("this is not a run", where=str(path), expected=expected, fix="check the path")
     return RunDir(path)

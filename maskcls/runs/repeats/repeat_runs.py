@@ -7,6 +7,8 @@ from maskcls.errors import BusyError, ResultError, UsageError, shell_word
 from maskcls.machine import refuse_several
 from maskcls.rundir import RepeatsDir, RunDir
 from maskcls.runs.environment import read_environment
+from maskcls.runs.folders.folder_kinds import begun_runs
+from maskcls.runs.folders.killed_start import refuse_strange_settings
 from maskcls.schema import Config
 
 SEEDS = 2**32  # a seed is below it
@@ -77,13 +79,17 @@ def refuse_single(cfg: Config, run: RunDir | None = None) -> None:
 
 
 def refuse_begun(folder: RepeatsDir) -> None:
-    """Raise BusyError when the folder holds repeats already. A killed command that had not begun one is begun again."""
-    if folder.config.exists() and folder.repeat(0).env.exists():
+    """Raise BusyError when the folder holds repeats already, or a file that they would replace.
+
+    A killed command that had not begun a repeat is begun again.
+    """
+    if begun_runs(folder.all_repeats()):
         raise BusyError(
             "the folder holds a repeated cross-validation",
             where=str(folder.path),
             fix=f"choose another --run, or continue it with: maskcls resume {shell_word(folder.path)}",
         )
+    refuse_strange_settings(folder.path, folder.config, folder.scores)
 
 
 def check_resuming_repeats(folder: RepeatsDir, folds: str | None) -> str:

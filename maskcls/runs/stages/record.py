@@ -5,6 +5,8 @@ from __future__ import annotations
 from maskcls import files, typedjson
 from maskcls.errors import BusyError, ResultError, shell_word
 from maskcls.rundir import RunDir, StagesDir
+from maskcls.runs.folders.folder_kinds import begun_runs
+from maskcls.runs.folders.killed_start import refuse_strange_settings
 from maskcls.runs.stages.ladder import StageSettings
 from maskcls.typedjson import JsonFile
 
@@ -68,13 +70,17 @@ def is_finished(run: RunDir) -> bool:
 
 
 def refuse_begun_stages(folder: StagesDir) -> None:
-    """Raise BusyError when the folder holds a stage already. A command killed before its first stage is given again."""
-    if folder.config.exists() and folder.stage(0).env.exists():
+    """Raise BusyError when the folder holds a stage already, or a file that stages would replace.
+
+    A command killed before its first stage is given again.
+    """
+    if begun_runs(folder.all_stages()):
         raise BusyError(
             "the folder holds the stages of a training with a time limit",
             where=str(folder.path),
             fix=f"choose another --run, or continue it with: maskcls resume {shell_word(folder.path)} --budget 30m",
         )
+    refuse_strange_settings(folder.path, folder.config, folder.record)
 
 
 def read_begun_stages(folder: StagesDir) -> StagesRecord:

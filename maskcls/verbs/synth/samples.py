@@ -113,7 +113,7 @@ def synth_page(
     if output is not None:
         check_extra("report", needed_by="maskcls synth page -o", packages=FIGURES)
     made = None if generators is None else SynthDir(generators)
-    check_sample_page(table, RunDir(run), made, output, force=force, data=data)
+    check_sample_page(table, RunDir(run), made, output, with_photos=with_photos, force=force, data=data)
     from maskcls.show.synth.sample_report import print_sample_report
     from maskcls.show.terminal.progress import LOADING, Reporter
 

@@ -47,10 +47,10 @@ def generators(run: Path) -> Path:
 
 
 @pytest.fixture(scope="module")
-def table(run: Path, generators: Path) -> Path:
-    path = run.parent / "s.csv"
+def table(generators: Path) -> Path:
+    path = generators.parent / "s.csv"
     words = ("synth.per_class=2", "synth.weight=0.25", "synth.agree=false")
-    assert sample(generators, path, *words, "--classifier", str(run)) == 0
+    assert sample(generators, path, *words) == 0
     return path
 
 
@@ -105,7 +105,7 @@ def test_a_training_takes_them(table: Path, drawn: Path, tmp_path: Path) -> None
 
 
 def test_given_again_after_a_kill_it_ends_with_the_same_bytes(
-    table: Path, generators: Path, run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    table: Path, generators: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """Only what was written before the kill is there: the last file is the table."""
     output = tmp_path / "s.csv"
@@ -113,7 +113,7 @@ def test_given_again_after_a_kill_it_ends_with_the_same_bytes(
     (tmp_path / "s").mkdir()
     for image in images[: len(images) // 2]:
         shutil.copy(image, tmp_path / "s")
-    words = ("synth.per_class=2", "synth.weight=0.25", "synth.agree=false", "--classifier", str(run))
+    words = ("synth.per_class=2", "synth.weight=0.25", "synth.agree=false")
     assert sample(generators, output, *words) == 0
     assert hashes(tmp_path) == {
         name: digest for name, digest in hashes(table.parent).items() if name.split("/")[0] in ("s.csv", "s.json", "s")
@@ -329,6 +329,7 @@ def test_a_classifier_of_other_classes_is_refused(
         ((*TRUSTING, "synth.kind=wgan-gp"), 3, "this setting is not one of the samples"),
         ((*TRUSTING, "optim.lr=1"), 3, "this setting is not one of the samples"),
         (("--classifier", "nowhere"), 9, "nowhere"),
+        ((*TRUSTING, "--classifier", "nowhere"), 2, "no run compares these samples"),
     ],
 )
 def test_command_lines_that_cannot_be_meant(

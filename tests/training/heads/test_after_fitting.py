@@ -173,15 +173,6 @@ def test_the_page_has_no_curves_of_epochs(run: Path) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", ["model.onnx", "model.pt2"])
-def test_one_file_from_photo_to_probabilities(drawn: Path, run: Path, tmp_path: Path, name: str) -> None:
-    """`export` compares the file with the run before it writes it."""
-    to = {"model.onnx": "onnx", "model.pt2": "torch-export"}[name]
-    assert app("export", run, "--to", to, "-o", tmp_path / name) == 0
-    assert (tmp_path / name).stat().st_size > 10_000
-
-
-@pytest.mark.slow
 def test_jobs_a_search_a_time_limit_and_pages(
     drawn: Path, run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -166,15 +166,6 @@ def test_its_heads_are_not_fitted_again_with_interpolated_examples(moments: Mome
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", ["model.onnx", "model.pt2"])
-def test_one_file_from_photo_to_probabilities(drawn: Path, run: Path, tmp_path: Path, name: str) -> None:
-    """`export` compares the file with the run before it writes it."""
-    to = {"model.onnx": "onnx", "model.pt2": "torch-export"}[name]
-    assert app("export", run, "--to", to, "-o", tmp_path / name) == 0
-    assert (tmp_path / name).stat().st_size > 10_000
-
-
-@pytest.mark.slow
 def test_its_networks_in_8_bits(drawn: Path, run: Path, tmp_path: Path) -> None:
     words = ("--int8", "--calibration", "16", "--max-loss", "1")
     assert app("export", run, "-o", tmp_path / "small.onnx", *words) == 0
