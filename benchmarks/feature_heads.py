@@ -7,9 +7,9 @@ Counted   Out-of-fold macro-F1 of every photo alone, and with the photos that lo
           the recipe on the same rows, with 95 % intervals over people, plain and corrected for their number.
 How       Two runs of the recipe give folds, groups and features (two photo sizes); the features of earlier layers and
           of the photos to predict are computed once. OUT keeps them, and the rows of every variant and fold: given
-          again, what is there is not computed again. One thread.
+          again, what is there is not computed again. One thread. RUN: heads on another backbone, of the same photos.
 Run       python benchmarks/feature_heads.py DATA --out OUT --weights FILE [--only NAME…] [--divisions 0 1]
-                                                                   [--detector FILE]
+                                                                   [--detector FILE] [--others RUN RUN]
           python benchmarks/feature_heads.py DATA --out OUT --weights FILE --write benchmarks/feature_heads.md
 Read      A bold interval leaves out 0. Among many, some plain ones do so by chance; a bold corrected one is a finding.
 """
@@ -19,17 +19,17 @@ from __future__ import annotations
 import argparse
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import date
 from pathlib import Path
 
 import numpy as np
 import torch
-from head_variants.features import aligned_features, prepared
+from head_variants.features import aligned_features, other_features, prepared
 from head_variants.report import report
 from head_variants.scoring import RULES, Compared, Rows, compare, rows_of
 from head_variants.split import Photos, split
-from head_variants.table import BASE, Variant, variants
+from head_variants.table import BASE, Variant, joined, variants
 
 import maskcls
 from maskcls.data.rows import folds as folding
@@ -41,8 +41,10 @@ from maskcls.training.heads.blas_threads import one_thread_of_blas
 from maskcls.training.stored_experiment import open_experiment
 
 
-def photos_of(experiment: Experiment, file: Path, aligned_ND: Floats | None = None) -> Photos:
-    """Return labelled photos with all their features."""
+def photos_of(
+    experiment: Experiment, file: Path, aligned_ND: Floats | None = None, others: Mapping[str, Floats] | None = None
+) -> Photos:
+    """Return labelled photos with all their features; others: those of other networks, (N, any width) by name."""
     with np.load(file) as stored:
         arrays = {name: stored[name].astype(np.float64) for name in ("last", "larger", "layers", "eval")}
         ends = np.cumsum(stored["widths"])
@@ -58,6 +60,9 @@ def photos_of(experiment: Experiment, file: Path, aligned_ND: Floats | None = No
     if aligned_ND is not None:
         features["aligned"] = aligned_ND.astype(np.float64)
         features["aligned_features"] = (features["last"] + features["aligned"]) / 2
+    features |= others or {}
+    for names in {(name,) for name in others or {}} | {tuple(others or {})}:
+        features[joined(*names)] = np.concatenate([features[name] for name in ("last", *names)], axis=1)
     frame, space = experiment.manifest, experiment.cfg.space
     person_N = np.unique(frame["person"].to_numpy(np.str_), return_inverse=True)[1].astype(np.int64)
     assert experiment.person_clustering is not None
@@ -136,8 +141,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--divisions", nargs="+", type=int, default=[0], metavar="N", help="seeds of the folds")
     parser.add_argument("--write", type=Path, default=None, metavar="FILE", help="Markdown file to write")
     parser.add_argument("--detector", type=Path, metavar="FILE", help="of faces, YuNet: variants of aligned photos too")
+    parser.add_argument("--others", nargs="+", type=Path, default=[], metavar="RUN", help="heads on other backbones")
     given = parser.parse_args(argv)
-    known = variants(aligned=given.detector is not None)
+    known = variants(aligned=given.detector is not None, others=[run.name for run in given.others])
     wanted = [one for one in known if not given.only or one.name in {BASE, *given.only}]
     if unknown := set(given.only) - {one.name for one in wanted}:
         parser.error(f"no such variant: {', '.join(sorted(unknown))}")
@@ -145,15 +151,24 @@ def main(argv: Sequence[str] | None = None) -> int:
     experiment, _ = open_experiment(RunDir(run.path))
     detector = given.detector
     aligned_ND = None if detector is None else aligned_features(given.data, given.out, given.weights, detector)
-    photos, ids = photos_of(experiment, file, aligned_ND), experiment.manifest["id"].tolist()
+    ids = experiment.manifest["id"].tolist()
+    others = {other.name: other_features(RunDir(other), ids) for other in given.others}
+    photos = photos_of(experiment, file, aligned_ND, others)
     folds = {given.out / "rows" / str(seed): fold_of(experiment, seed) for seed in given.divisions}
     with one_thread_of_blas():
         for folder, fold_N in folds.items():
             computed(wanted, photos, fold_N, folder)
         found = compared(wanted, photos, ids, folds)
     ways = sum(len(one.modes) for one in wanted if one.name != BASE) * len(RULES)
-    turned = "--detector FILE " if detector is not None else ""
-    options = f"{turned}--divisions {' '.join(map(str, given.divisions))} --write benchmarks/feature_heads.md"
+    options = " ".join(
+        [
+            *(["--detector FILE"] if detector is not None else []),
+            *(["--others RUN RUN"] if given.others else []),
+            *(["--only", *given.only] if given.only else []),
+            f"--divisions {' '.join(map(str, given.divisions))}",
+            *([] if given.write is None else [f"--write {given.write}"]),
+        ]
+    )
     heading = [
         "# Variants of heads on frozen features",
         "",

@@ -36,6 +36,7 @@ from maskcls.rundir import RunDir
 from maskcls.runs.checks import check_training, refuse_existing
 from maskcls.runs.environment import read_environment
 from maskcls.runs.integrity.oof_file import read_run_oof
+from maskcls.runs.recipe import with_answering_run
 from maskcls.runs.stages.answering import answering_run
 from maskcls.show.terminal.progress import Reporter, main_process
 
@@ -232,7 +233,8 @@ def ensemble(
 ) -> EnsembleResult:
     """Combine runs and files of predictions into one submission, as `maskcls ensemble` does.
 
-    members   one or several: run folders; or files of predictions, as "FILE" or "FILE,OOF_FILE".
+    members   one or several: run folders, or "RUN,DATA" with a run's own copy of the photos, such as a cropped one; or
+              files of predictions, as "FILE" or "FILE,OOF_FILE".
     data      the photos to predict.
     output    the submission to write.
     method    mean, geometric, vote, rank, greedy, bagged, convex, convex-tasks, tasks, stack or weights.
@@ -261,7 +263,7 @@ def ensemble(
 
 def _named(member: Name) -> str:
     """Return a member of an ensemble as a command line names it; of a folder of stages, the one that answers."""
-    return os.fspath(answering_run(Path(member)) if os.path.isdir(member) else member)
+    return with_answering_run(os.fspath(member), answering_run)
 
 
 def overrides(settings: Settings | None) -> list[str]:

@@ -6,6 +6,7 @@ N labelled photos, M photos to predict, D features; every feature is the mean ov
 from __future__ import annotations
 
 import copy
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -74,6 +75,14 @@ def aligned_features(data: Path, out: Path, weights: str, detector: Path) -> Flo
         assert experiment.manifest["id"].tolist() == whole.manifest["id"].tolist()
         np.save(file, _last(run))
     found: Floats = np.load(file)
+    return found
+
+
+def other_features(run: RunDir, ids: Sequence[str]) -> Floats:
+    """Return the last features (N, any width) of a run on another backbone, in the order of the photos' ids."""
+    experiment, _ = open_with_photos(run, None)
+    place = {one: row for row, one in enumerate(experiment.manifest["id"].tolist())}
+    found: Floats = _last(run)[[place[one] for one in ids]].astype(np.float64)
     return found
 
 

@@ -43,6 +43,19 @@ def features_mean(one: Split, names: Sequence[str]) -> Logs:
     return {task: log_mean_exp(*(one.base(task, "lda", name).new for name in names)) for task in one.space.names}
 
 
+def features_weighted(one: Split, names: Sequence[str]) -> Logs:
+    """A weighted sum of the log probabilities of heads on each of several sets of features.
+
+    The weights have the lowest log loss of the inner folds' photos.
+    """
+    logs = {}
+    for task in one.space.names:
+        fits = [one.base(task, "lda", name) for name in names]
+        weights = pool_weights([found.known for found in fits], one.labels[task])
+        logs[task] = pooled(weights, [found.new for found in fits])
+    return logs
+
+
 def wider_strengths(one: Split) -> Logs:
     """The base with strengths beyond those that heads.strength=auto tries, to both sides."""
     (known_ND, new_ND), grams = one.standard(), one.grams.setdefault("last", {})

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Literal
@@ -199,8 +199,38 @@ def _aligned() -> list[Variant]:
     ]
 
 
-def variants(*, aligned: bool = False) -> list[Variant]:
-    """Return the base and all variants; aligned: those of aligned photos too, which need a face detector."""
+def _other_backbones(names: Sequence[str]) -> list[Variant]:
+    family = "Features of other networks, added last"
+    found = []
+    for name in names:
+        both = ("last", name)
+        found += [
+            Variant(name, family, f"{name} alone", partial(several.with_features, name=name)),
+            Variant(f"{name}_mean", family, "both: mean of heads", partial(several.features_mean, names=both)),
+            Variant(f"{name}_weighted", family, "both: a weighted sum", partial(several.features_weighted, names=both)),
+            Variant(f"{name}_joined", family, "both in one head", partial(several.with_features, name=joined(name))),
+        ]
+    if len(names) > 1:
+        every = ("last", *names)
+        found += [
+            Variant("others_mean", family, "all: mean of heads", partial(several.features_mean, names=every)),
+            Variant("others_weighted", family, "all: a weighted sum", partial(several.features_weighted, names=every)),
+            Variant("others_joined", family, "all in one head", partial(several.with_features, name=joined(*names))),
+        ]
+    return found
+
+
+def joined(*names: str) -> str:
+    """Return the name of the features of the recipe and those of other networks, side by side."""
+    return "+".join(("last", *names))
+
+
+def variants(*, aligned: bool = False, others: Sequence[str] = ()) -> list[Variant]:
+    """Return the base and all variants.
+
+    aligned  those of aligned photos too, which need a face detector.
+    others   names of features of other networks.
+    """
     first = Variant(BASE, "Base", "the recipe", several.base)
     found = [first, *_person(), *_labels(), *_unlabelled(), *_several(), *_together(), *_co_taught()]
-    return found + (_aligned() if aligned else [])
+    return found + (_aligned() if aligned else []) + _other_backbones(others)

@@ -46,6 +46,7 @@ from maskcls.runs.recipe import (
     Asked,
     EnsembleLineage,
     check_recipe_tasks,
+    member_run,
     read_recipe,
     read_settings,
     recipe_of,
@@ -76,7 +77,8 @@ def ensemble(
 ) -> EnsembleResult:
     """Combine members and write the submission, and beside it the recipe that repeats it on other photos.
 
-    given    run folders, or files of predictions for these photos; `FILE,OOF_FILE` adds a file's out-of-fold rows.
+    given    run folders, or files of predictions for these photos; `FILE,OOF_FILE` adds a file's out-of-fold rows, and
+             `RUN,DATA` gives a run its own copy of the photos, such as a cropped one.
     method   one of METHODS, the mean by default. All its choices are made on out-of-fold rows.
     weights  one per member, separated by commas.
     recipe   of an earlier ensemble: its members, method and weights, instead of those above.
@@ -170,7 +172,7 @@ def read_together(
         if oof_groups is not None:
             raise UsageError("--oof-groups without --groups changes no answer", fix="give both, or neither")
         return GroupAveraging()
-    runs = [RunDir(Path(text)) for text in given if Path(text).is_dir()]
+    runs = [run for run in map(member_run, given) if run is not None]
     run = runs[0]
     space = config.of_run(run.config).space
     tasks = shared_tasks(tables.from_csv(run.manifest, space), space, where=str(run.manifest))
@@ -199,7 +201,7 @@ def count_ensemble(members: Sequence[EnsembleMember], prob_MNJ: Sequence[Floats]
 
 
 def _first_run(given: Sequence[str]) -> RunDir:
-    return RunDir(next(Path(text) for text in given if Path(text).is_dir()))
+    return next(run for run in map(member_run, given) if run is not None)
 
 
 def people_to_predict(frame: pd.DataFrame, together: GroupAveraging) -> int | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, get_args
@@ -17,6 +17,7 @@ from maskcls.files import named_file, without_digest
 from maskcls.labels import LabelSpace
 from maskcls.results.ensembles.combine import to_shares
 from maskcls.results.ensembles.methods import FITTED, METHODS, EnsembleMethod, EnsembleScores, FittedEnsemble, Searched
+from maskcls.rundir import RunDir
 from maskcls.runs.calibration import Calibration
 from maskcls.runs.lineage import UsedGroups
 from maskcls.typedjson import JsonFile, first_fault
@@ -34,7 +35,8 @@ class RecipeScore(JsonFile):
 class EnsembleRecipe(JsonFile):
     """The content of a recipe, with which the ensemble is repeated on other photos.
 
-    members          `{"run": FOLDER}`, or `{"file": FILE}` or `{"file": "FILE,OOF_FILE"}`, with absolute paths.
+    members          `{"run": FOLDER}`, or with `"data": DATA`, its own copy of the photos; or `{"file": FILE}` or
+                     `{"file": "FILE,OOF_FILE"}`. Paths are absolute.
     weights          one per member, or so for each task; None for methods without weights.
     sources          {task: number of the member that is best at it}, for the method "tasks".
     decide           a decision rule was fitted.
@@ -44,7 +46,7 @@ class EnsembleRecipe(JsonFile):
     kind: Literal["maskcls ensemble"]
     version: Literal[1]
     method: EnsembleMethod
-    members: tuple[dict[Literal["run", "file"], str], ...] = Field(min_length=1)
+    members: tuple[dict[Literal["run", "data", "file"], str], ...] = Field(min_length=1)
     weights: tuple[float, ...] | dict[str, tuple[float, ...]] | None
     sources: dict[str, int] | None
     decide: bool
@@ -110,12 +112,36 @@ def is_recipe(path: Path) -> bool:
 
 
 def files_of(member: str) -> list[str]:
-    """Return the paths a member names: a run folder, which may have a comma in its name, or FILE, or FILE and OOF_FILE.
+    """Return the paths a member names: RUN, which may have a comma in its name, or FILE; or RUN,DATA or FILE,OOF_FILE.
 
     >>> files_of("theirs.csv,theirs_oof.csv")
     ['theirs.csv', 'theirs_oof.csv']
     """
     return [member] if Path(member).is_dir() else [os.path.expanduser(part) for part in member.split(",", 1)]
+
+
+def member_run(member: str) -> RunDir | None:
+    """Return the run that a member names, `RUN` or `RUN,DATA`; None where it names files."""
+    first = Path(files_of(member)[0])
+    return RunDir(first) if first.is_dir() else None
+
+
+def member_data(member: str) -> Path | None:
+    """Return the member's own copy of the photos to predict, as of `RUN,DATA`; None where it has none."""
+    paths = files_of(member)
+    return Path(paths[1]) if len(paths) > 1 and member_run(member) is not None else None
+
+
+def with_answering_run(member: str, answering: Callable[[Path], Path | None]) -> str:
+    """Return a member whose run is replaced by the one that answers for it; a member that is files stays as it is.
+
+    >>> with_answering_run("theirs.csv", lambda run: run / "stage1")
+    'theirs.csv'
+    """
+    run, own = member_run(member), member_data(member)
+    if run is None:
+        return member
+    return os.fspath(answering(run.path) or run.path) + ("" if own is None else f",{own}")
 
 
 def recipe_of(
@@ -131,7 +157,7 @@ def recipe_of(
         kind="maskcls ensemble",
         version=1,
         method=next(known for known in METHODS if known == blend.method),
-        members=tuple({"run" if Path(text).is_dir() else "file": _absolute(text)} for text in asked.given),
+        members=tuple(map(_kept, asked.given)),
         weights=weights,
         sources=None if blend.sources is None else dict(blend.sources),
         decide=calibration is not None,
@@ -143,24 +169,28 @@ def recipe_of(
     return recipe.model_copy(update={"nested_macro_f1" if blend.method in FITTED else "macro_f1": found})
 
 
-def _absolute(text: str) -> str:
-    return ",".join(str(Path(part).resolve()) for part in files_of(text))
+def _kept(member: str) -> dict[Literal["run", "data", "file"], str]:
+    paths = [str(Path(part).resolve()) for part in files_of(member)]
+    if member_run(member) is None:
+        return {"file": ",".join(paths)}
+    return {"run": paths[0]} if len(paths) == 1 else {"run": paths[0], "data": paths[1]}
 
 
 def read_recipe(path: Path, given: Sequence[str], method: str | None, weights: str | None) -> Asked:
     """Return the settings of an earlier ensemble: its runs, its method, and the weights or members it chose.
 
     A stack is fitted again, on the same out-of-fold rows. Raises DataError for what is no recipe, or one with members
-    that are files, since these are about the photos of then; ResultError for one that was changed; UsageError for
-    settings beside it that it holds itself.
+    that are files or have their own copy of the photos, since these are the photos of then; ResultError for one that
+    was changed; UsageError for settings beside it that it holds itself.
     """
     if said := [*given, *(text for text in (method, weights) if text is not None)]:
         what, fix = "a recipe names its members, its method and its weights", "leave them out"
         raise UsageError(what, where="--recipe", got=", ".join(said), fix=fix)
     try:
         recipe = EnsembleRecipe.model_validate_json(json.dumps(without_digest(read_yaml(path), path, required=False)))
-        members = [(kind, text) for member in recipe.members for kind, text in member.items()]
-        blend = _chosen(recipe, len(members))
+        if strange := [member for member in recipe.members if set(member) not in ({"run"}, {"run", "data"}, {"file"})]:
+            raise ValueError(f"member {strange[0]}")
+        blend = _chosen(recipe, len(recipe.members))
     except ValidationError as error:
         raise DataError(
             "this is no recipe of maskcls ensemble",
@@ -183,10 +213,14 @@ def read_recipe(path: Path, given: Sequence[str], method: str | None, weights: s
             expected=error.expected,
             fix="write it again: maskcls ensemble MEMBERS -o FILE",
         ) from None
-    if files := [text for kind, text in members if kind == "file"]:
+    if files := [member["file"] for member in recipe.members if "file" in member]:
         fix = "name the members again, with files for these photos"
         raise DataError("members of the recipe are files for other photos", where=str(path), offenders=files, fix=fix)
-    return Asked([os.path.expanduser(text) for _, text in members], recipe.method, recipe.decide, blend)
+    if copies := [member["data"] for member in recipe.members if "data" in member]:
+        fix = "name the members again, as RUN,DATA with a copy of these photos"
+        what = "members of the recipe have their own copy of other photos"
+        raise DataError(what, where=str(path), offenders=copies, fix=fix)
+    return Asked([os.path.expanduser(member["run"]) for member in recipe.members], recipe.method, recipe.decide, blend)
 
 
 def _chosen(recipe: EnsembleRecipe, members: int) -> FittedEnsemble | None:

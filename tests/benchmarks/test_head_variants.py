@@ -34,6 +34,7 @@ NAMES = (
 )
 PEOPLE, EACH, WIDTH = 90, 4, 8
 NAMED = ("last", "larger", "penultimate", "earlier", "aligned", "aligned_features")
+OTHERS = ("face", "small")  # backbones
 TRANSDUCTIVE = "More from photos without labels"
 
 
@@ -66,6 +67,11 @@ def photos(variants: SimpleNamespace) -> Any:
     own_ND[:, 2:5] += 4 * np.eye(3)[labels["mask"]]
     features = {name: own_ND @ rng.normal(size=(WIDTH, WIDTH)) for name in NAMED}
     features |= {"both": np.concatenate([own_ND, features["earlier"]], axis=1), "sizes": features["last"] + 1}
+    for name in OTHERS:
+        features[name] = own_ND @ rng.normal(size=(WIDTH, WIDTH - 1))
+    for names in (*((name,) for name in OTHERS), OTHERS):
+        side_by_side = [features[name] for name in ("last", *names)]
+        features[variants.table.joined(*names)] = np.concatenate(side_by_side, axis=1)
     new_MD = rng.normal(size=(50, WIDTH))
     return variants.split.Photos(CONTEST, features, new_MD, labels, age_N, person_N, person_N)
 
@@ -80,10 +86,14 @@ def test_examples_in_docstrings(name: str, variants: SimpleNamespace) -> None:
 
 def test_every_variant_predicts_every_photo(variants: SimpleNamespace, photos: Any) -> None:
     here = variants.split.split(photos, FOLD_N, 0)
-    names = [one.name for one in variants.table.variants(aligned=True)]
+    names = [one.name for one in variants.table.variants(aligned=True, others=OTHERS)]
     assert names[0] == variants.table.BASE
     assert len(set(names)) == len(names) >= 30
-    for one in variants.table.variants(aligned=True):
+    assert names[-11:] == [
+        *(f"{name}{way}" for name in OTHERS for way in ("", "_mean", "_weighted", "_joined")),
+        *(f"others_{way}" for way in ("mean", "weighted", "joined")),
+    ]
+    for one in variants.table.variants(aligned=True, others=OTHERS):
         logs = one.make(here)
         for task, log_NC in logs.items():
             np.testing.assert_allclose(np.exp(log_NC).sum(axis=1), 1, atol=1e-6, err_msg=one.name)
@@ -104,7 +114,7 @@ def test_variants_know_no_other_validation_photo(variants: SimpleNamespace, phot
         age_N=np.where(FOLD_N == 0, 20, photos.age_N),
     )
     a, b = (variants.split.split(one, FOLD_N, 0) for one in (photos, other))
-    for one in variants.table.variants(aligned=True):
+    for one in variants.table.variants(aligned=True, others=OTHERS):
         if one.family == TRANSDUCTIVE and one.trust is None and not one.own:
             continue
         for task, log_NC in one.make(a).items():
@@ -114,7 +124,7 @@ def test_variants_know_no_other_validation_photo(variants: SimpleNamespace, phot
 def test_labels_of_photos_without_labels_are_not_there(variants: SimpleNamespace, photos: Any) -> None:
     other = replace(photos, labels={task: np.where(FOLD_N == 0, 0, label_N) for task, label_N in photos.labels.items()})
     a, b = (variants.split.split(one, FOLD_N, 0) for one in (photos, other))
-    for one in variants.table.variants(aligned=True):
+    for one in variants.table.variants(aligned=True, others=OTHERS):
         if one.family == TRANSDUCTIVE:
             for task, log_NC in one.make(a).items():
                 np.testing.assert_array_equal(one.make(b)[task], log_NC, err_msg=one.name)

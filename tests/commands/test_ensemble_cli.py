@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 from edited import edit_json
+from PIL import Image
 from sklearn.metrics import f1_score
 from tiny import train
 
@@ -349,6 +350,62 @@ def test_a_run_may_have_a_comma_in_its_name(
     assert run_app(["ensemble", "--recipe", str(recipe), "--data", str(drawn), "-o", str(tmp_path / "t.csv")]) == 0
 
 
+@pytest.fixture
+def dark(drawn: Path, tmp_path: Path) -> Path:
+    """A copy of the data in which the photos to predict are other ones, as a crop would make them."""
+    copy = Path(shutil.copytree(drawn, tmp_path / "dark"))
+    for photo in filter(Path.is_file, (copy / "eval" / "images").rglob("*")):
+        with Image.open(photo) as image:
+            pixels = np.asarray(image.convert("RGB"))
+        Image.fromarray(255 - pixels).save(photo)
+    return copy
+
+
+def test_a_run_predicts_its_own_copy_of_the_photos(
+    runs: list[Path], drawn: Path, dark: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    own = Path(shutil.copytree(runs[1], tmp_path / "own"))
+    shutil.rmtree(own / "test")
+    assert run_app(["predict", str(own), "--data", str(dark), "-o", str(tmp_path / "own.csv")]) == 0
+    first, (copied,) = said_by(runs)[0], [Predictions.load(file) for file in (own / "test").glob("*.npz")]
+    assert np.abs(copied.prob - said_by(runs)[1].align(copied.ids).prob).max() > 1e-3
+    expected = (first.prob.astype(float) + copied.align(first.ids).prob).argmax(axis=1).tolist()
+    for made in (True, False):  # kept by the command above, and made by the ensemble
+        out = tmp_path / f"s{made}.csv"
+        assert ensemble([runs[0], f"{own},{dark}"], drawn, out) == 0
+        assert answers(out) == expected
+        assert [file.name for file in (own / "test").glob("*.npz")] == ["dark-none.npz"]
+        shutil.rmtree(own / "test")
+    lineage = json.loads((tmp_path / "sTrue.json").read_text())["lineage"]
+    assert [Path(member["data"]).name for member in lineage["members"]] == ["faces", "dark"]
+    recipe = tmp_path / "sTrue.recipe.yaml"
+    assert read_yaml(recipe)["members"][1] == {"run": str(own), "data": str(dark)}
+    capsys.readouterr()
+    words = ["--recipe", str(recipe), "--data", str(drawn), "-o", str(tmp_path / "t.csv")]
+    assert run_app(["ensemble", *words]) == Exit.DATA
+    said = capsys.readouterr().err
+    assert "own copy of other photos" in said
+    assert "RUN,DATA" in said
+
+
+def test_a_copy_with_other_photos_is_refused(
+    runs: list[Path], drawn: Path, dark: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    table = dark / "eval" / "info.csv"
+    lines = table.read_text().splitlines(keepends=True)
+    table.write_text("".join(lines[:-1]))
+    name = lines[-1].split(",")[0].strip()
+    (dark / "eval" / "images" / name).unlink()
+    capsys.readouterr()
+    assert ensemble([runs[0], f"{runs[1]},{dark}"], drawn, tmp_path / "s.csv") == Exit.DATA
+    said = " ".join(capsys.readouterr().err.split())
+    assert "not a copy of those to predict" in said
+    assert name in said
+    assert ensemble([runs[0], f"{runs[1]},{tmp_path / 'none'}"], drawn, tmp_path / "s.csv") == Exit.DATA
+    assert "none" in capsys.readouterr().err
+    assert not (tmp_path / "s.csv").exists()
+
+
 TASKS = {"mask": [1, 1], "gender": [1, 1], "age": [1, 1]}
 
 
@@ -377,6 +434,8 @@ TASKS = {"mask": [1, 1], "gender": [1, 1], "age": [1, 1]}
         {"members": []},
         {"members": [{"runs": "r0"}]},
         {"members": [{"run": 1}]},
+        {"members": [{"data": "faces"}]},
+        {"members": [{"run": "r0", "file": "r0.csv"}]},
         {"members": "r0"},
         {"decide": "no"},
     ],

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -32,7 +32,7 @@ from maskcls.runs.locks.run_lock import reading
 from maskcls.runs.networks import predicting_weights
 from maskcls.runs.overrides import RULE_WITHOUT_ADAPTATION, refuse_adapting, with_overrides
 from maskcls.runs.read_labelled import is_leaky, read_out_of_fold
-from maskcls.runs.recipe import files_of
+from maskcls.runs.recipe import files_of, member_data, member_run
 from maskcls.runs.submission_file import data_name
 from maskcls.runs.summary import averages_in_groups
 from maskcls.schema import Config
@@ -46,7 +46,7 @@ if TYPE_CHECKING:
 class EnsembleMember:
     """One member: a run folder, or a file of predictions, with its out-of-fold rows where it has some.
 
-    given  as on the command line: `RUN`, `FILE`, or `FILE,OOF_FILE`.
+    given  as on the command line: `RUN` or `RUN,DATA`, `FILE` or `FILE,OOF_FILE`.
     oof    of the same rows for all members.
     """
 
@@ -65,12 +65,14 @@ def read_members(
 ) -> tuple[Config, pd.DataFrame, list[EnsembleMember]]:
     """Read every member's predictions for the photos, or make them, and its out-of-fold rows.
 
+    A member `RUN,DATA` predicts DATA, a copy of the same photos, such as one that is cropped as its training photos.
+
     decide  whether a decision rule is fitted on these rows; the photos are then predicted as the rows were.
     """
     if regrouped := config.setting(overrides, "predict.groups"):
         fix = "leave it out; give --groups and --oof-groups for the ensemble"
         raise UsageError("the runs' out-of-fold rows keep the groups of their training", where=regrouped[0], fix=fix)
-    runs = [RunDir(Path(text)) for text in given if Path(text).is_dir()]
+    runs = [run for run in map(member_run, given) if run is not None]
     if not runs:
         fix = "name at least one run folder, which says what the classes and the photos are"
         raise UsageError("none of the members is a run", got=", ".join(given), fix=fix)
@@ -84,15 +86,17 @@ def read_members(
     frame = read_unlabelled(data, cfg.data.format, cfg.space)
     report.notes(tables.notes(frame))
     ids = frame["id"].to_numpy(np.str_)
-    for file in (Path(file) for text in given if not Path(text).is_dir() for file in files_of(text)):
+    for file in (Path(file) for text in given if member_run(text) is None for file in files_of(text)):
         files.check_file(file, MEMBER)
-    photos = cache(lambda: photos_to_predict(data, cfg, frame).sha256)  # every member predicted the same ones
+    copies = {data: frame} | {own: _copied(own, cfg, frame) for own in map(member_data, given) if own is not None}
+    photos = cache(lambda own: photos_to_predict(own, cfg, copies[own]).sha256)  # members may predict the same ones
     members = []
     for place, text in enumerate(given):
         report.images("members", place, len(given))
-        if Path(text).is_dir():
-            test, oof = _run_predictions(RunDir(Path(text)), data, frame, overrides, report, photos), None
-            _note_single_photos(RunDir(Path(text)), test, report)
+        if (named := member_run(text)) is not None:
+            own = member_data(text) or data
+            test, oof = _run_predictions(named, own, copies[own], overrides, report, partial(photos, own)), None
+            _note_single_photos(named, test, report)
         else:
             test, oof = _files_predictions(text, cfg.space)
         if test.space.fingerprint != cfg.space.fingerprint:
@@ -105,6 +109,19 @@ def read_members(
         members.append(EnsembleMember(text, test.align(ids, names=(text, str(data))), oof))
     report.images("members", len(given), len(given))
     return cfg, frame, members
+
+
+def _copied(own: Path, cfg: Config, frame: pd.DataFrame) -> pd.DataFrame:
+    """Read the table of a copy of the photos to predict; raises DataError where it has other ids."""
+    copied = read_unlabelled(own, cfg.data.format, cfg.space)
+    if others := sorted(set(copied["id"]).symmetric_difference(frame["id"])):
+        raise DataError(
+            "a member's own photos are not a copy of those to predict: ids are in one of them alone",
+            where=str(own),
+            offenders=others,
+            fix="give it a copy of --data, such as one by maskcls data crop",
+        )
+    return copied
 
 
 def _run_predictions(
@@ -193,7 +210,7 @@ def read_truth(members: list[EnsembleMember]) -> LabelledPredictions | None:
 
     None where a member has none, as a leaky run. Raises DataError when members have other rows, or runs another truth.
     """
-    folders = {place: RunDir(Path(m.given)) for place, m in enumerate(members) if Path(m.given).is_dir()}
+    folders = {place: run for place, m in enumerate(members) if (run := member_run(m.given)) is not None}
     runs = {place: read_out_of_fold(run) for place, run in folders.items() if not is_leaky(run)}
     if not runs:
         return None

@@ -23,7 +23,8 @@ def ensemble(
         list[str] | None,
         typer.Argument(
             metavar="MEMBER|KEY=VALUE",
-            help="run folders, or FILE or FILE,OOF_FILE of predictions; predict.* and device.* to predict again",
+            help="RUN, or RUN,DATA with its own copy of the photos; FILE or FILE,OOF_FILE of predictions; predict.* and"
+            " device.* to predict again",
         ),
     ] = None,
     output: Annotated[Path, typer.Option("--output", "-o", help="the submission to write")] = Path("submission.csv"),
@@ -56,6 +57,7 @@ def ensemble(
 
     \b
     maskcls ensemble runs/a theirs.csv,theirs_oof.csv --data faces --method convex
+    maskcls ensemble runs/a runs/b,cropped --data faces
     maskcls ensemble runs/a runs/b --data faces --groups g.csv --oof-groups h.csv
     maskcls ensemble --recipe submission.recipe.yaml --data others -o others.csv
     """
@@ -66,8 +68,9 @@ def ensemble(
     with Reporter() as report:
         with report.busy(LOADING):
             from maskcls.commands.ensemble import ensemble as work
+            from maskcls.runs.recipe import with_answering_run
         found = work(
-            members,
+            [with_answering_run(member, answering) for member in members],
             data,
             output,
             method=method,
@@ -80,10 +83,10 @@ def ensemble(
             oof_groups=oof_groups,
             report=report,
         )
-    from maskcls.rundir import RunDir
+    from maskcls.runs.recipe import member_run
     from maskcls.runs.records.versions import other_versions_of
 
-    runs = [RunDir(Path(member)) for member in found.given if Path(member).is_dir()]
+    runs = [run for run in map(member_run, found.given) if run is not None]
     print_ensemble(found, versions=other_versions_of(runs), json=json)
 
 
