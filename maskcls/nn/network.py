@@ -108,11 +108,16 @@ def build_network(
             raise
         raise _build_error(backbone, pretrained, size, error) from None
     check_patches(trunk, backbone, size)
-    try:
-        features = _feature_count(backbone, trunk, size)
-    except ConfigError as error:
-        raise size_error(backbone, size, str(error.got)) or error from None
+    if (backbone, size) not in _features:
+        try:
+            _features[backbone, size] = _feature_count(backbone, trunk, size)
+        except ConfigError as error:
+            raise size_error(backbone, size, str(error.got)) or error from None
+    features = _features[backbone, size]
     return Network(trunk, features, specs, drop=drop, samples=samples, balanced=balanced)
+
+
+_features: dict[tuple[str, tuple[int, int]], int] = {}  # by backbone and size, so that one pass serves all folds
 
 
 def size_options(backbone: str, size: tuple[int, int]) -> dict[str, Any]:

@@ -21,6 +21,7 @@ from torch import Tensor, nn
 
 from maskcls.errors import ConfigError, ResourceError, WeightsError
 from maskcls.labels import CONTEST, LabelSpace, Task
+from maskcls.nn import network as building
 from maskcls.nn.heads import plain_heads
 from maskcls.nn.losses import cross_entropy
 from maskcls.nn.network import Network, build_network, check_backbone, check_size, load_trunk
@@ -387,3 +388,25 @@ def test_the_trap_works() -> None:
 def test_a_name_no_file_can_have() -> None:
     with pytest.raises(WeightsError, match="cannot read"):
         read_tensors(Path("a\0b"))
+
+
+def test_features_are_counted_once_per_backbone_and_size(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A size that a backbone refuses is refused every time, and a built network is asked again for another size."""
+    asked: list[tuple[str, tuple[int, int]]] = []
+    real = building._feature_count
+
+    def counted(backbone: str, trunk: nn.Module, size: tuple[int, int]) -> int:
+        asked.append((backbone, size))
+        return real(backbone, trunk, size)
+
+    monkeypatch.setattr(building, "_features", {})
+    monkeypatch.setattr(building, "_feature_count", counted)
+    sizes = [(32, 32), (32, 32), (48, 32)]
+    widths = [build_network("test_vit", {"a": 2}, size=size).heads["a"].weight.shape for size in sizes]
+    assert len(set(widths)) == 1
+    assert asked == [("test_vit", (32, 32)), ("test_vit", (48, 32))]
+    check_size(build_network("test_convnext", {"a": 2}, size=(32, 32)), "test_convnext", (64, 64))
+    assert asked[2:] == [("test_convnext", (32, 32)), ("test_convnext", (64, 64))]
+    for _ in range(2):
+        with pytest.raises(ConfigError, match="backbone"):
+            build_network("test_convnext", {"a": 2}, size=(16, 16))
