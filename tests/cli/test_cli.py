@@ -324,8 +324,13 @@ def test_other_processes_say_who_they_are(monkeypatch: pytest.MonkeyPatch, capsy
     assert all(line.startswith("[process 1] ") for line in capsys.readouterr().err.splitlines())
 
 
-def test_faces_are_made_checked_and_scored(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_faces_are_made_checked_and_scored(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     faces = tmp_path / "faces"
+    # Copies and pairs of photos, of which fewer take less time.
+    monkeypatch.setattr("maskcls.training.data_check.duplicates.MADE_FROM", 4)
+    monkeypatch.setattr("maskcls.data.duplicates.candidates.NEAREST", 2)
     assert cli.run_app(["data", "make", str(faces), "--people", "6", "--eval-people", "2", "--seed", "3"]) == Exit.OK
     assert "42 photos of 6 people" in capsys.readouterr().out
     assert cli.run_app(["data", "check", str(faces)]) == Exit.OK

@@ -124,6 +124,13 @@ def other_pillow(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("maskcls.runs.records.versions.other_versions", lambda run: OTHER)
 
 
+@pytest.fixture(autouse=True)
+def fewer_copies(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let `data check` make and compare fewer copies; tests/commands/test_data_check.py tests what it finds."""
+    monkeypatch.setattr("maskcls.training.data_check.duplicates.MADE_FROM", 4)
+    monkeypatch.setattr("maskcls.data.duplicates.candidates.NEAREST", 2)
+
+
 @pytest.fixture(scope="module")
 def places(drawn: Path, few: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     """Return paths for the calls; a run that was trained among them."""

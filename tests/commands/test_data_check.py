@@ -21,6 +21,7 @@ from tiny import RECIPE, recipe, tiny, train
 from maskcls.cli import run_app
 from maskcls.commands.data.check import NetworkSource, check
 from maskcls.data.drawn.faces import make_faces
+from maskcls.data.duplicates import candidates
 from maskcls.data.findings import (
     ERRORS,
     INFORMATION,
@@ -61,11 +62,17 @@ def kinds(found: DataCheck) -> dict[str, list[set[str]]]:
 
 @pytest.fixture(autouse=True)
 def fewer_copies(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Fit the thresholds on copies of fewer photos: most of the time of a check goes into them.
+    """Fit the thresholds on copies of fewer photos: much of the time of a check goes into them.
 
     The planted faults, checked once for the module, and the test in a process of its own have the full number.
     """
-    monkeypatch.setattr(duplicates, "MADE_FROM", 20)
+    monkeypatch.setattr(duplicates, "MADE_FROM", 6)
+
+
+@pytest.fixture
+def fewer_pairs(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Compare fewer pairs of photos, where the test is not about near duplicates."""
+    monkeypatch.setattr(candidates, "NEAREST", 2)
 
 
 def save(image: np.ndarray, path: Path) -> None:
@@ -221,6 +228,7 @@ def test_lines_are_a_table_with_the_first_cases(
             assert overflow(view) == 0
 
 
+@pytest.mark.usefixtures("fewer_pairs")
 def test_fail_on_warning_and_allowed_photos(tmp_path: Path, few: Path) -> None:
     root = tmp_path / "faces"
     shutil.copytree(few, root)
@@ -263,6 +271,7 @@ def test_the_verb_hands_on_its_options(
     capsys.readouterr()
 
 
+@pytest.mark.usefixtures("fewer_pairs")
 def test_a_run_gives_folds_embeddings_and_class_shares(few: Path, tmp_path: Path) -> None:
     run, faces = tmp_path / "run", Path(shutil.copytree(few, tmp_path / "faces"))
     assert train(faces, run, *FAST) == 0
