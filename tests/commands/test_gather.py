@@ -341,7 +341,7 @@ def test_starting_weights_are_compared_by_their_content(
         place.parent.mkdir()
         save_file(network.state_dict(), places[0]) if place == places[0] else shutil.copy(places[0], place)
     save_file({name: tensor * 0.5 for name, tensor in network.state_dict().items()}, places[2])
-    words, whole = (*WORDS, "folds.k=2"), tmp_path / "whole"
+    words, whole = (*QUICK, "folds.k=2"), tmp_path / "whole"
     assert train(drawn, whole, *words, f"model.weights={places[0]}") == 0
     runs = []
     for place, fold in zip(places, ("0", "1", "1"), strict=True):
@@ -417,11 +417,11 @@ def test_runs_that_are_not_ready_are_refused(
     assert "retrained heads" in refused([pair[0], heads], tmp_path / "run", capsys, code=Exit.USAGE)
 
 
-def test_a_data_set_that_has_moved_is_named(drawn: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    data, run = tmp_path / "faces", tmp_path / "run"
-    shutil.copytree(drawn, data)
-    parts = train_parts(data, tmp_path, *QUICK, folds=("0", "1"))
-    shutil.rmtree(data)
+def test_a_data_set_that_has_moved_is_named(
+    drawn: Path, pair: list[Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = tmp_path / "run"
+    parts = [changed(part, tmp_path / part.name, data=str(tmp_path / "faces")) for part in pair]
     assert "--data" in refused(parts, run, capsys, code=Exit.DATA)
     assert gather(run, parts, "--data", str(drawn)) == 0
     assert json.loads((run / "env.json").read_text())["data"] == str(drawn)
