@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -34,9 +35,19 @@ def make(path: Path, share: float, seed: int, *words: str, folds: tuple[int, ...
     return path
 
 
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder of four runs; not to be changed."""
+    folder = tmp_path_factory.mktemp("made") / "runs"
+    for seed, name in enumerate("abcd"):
+        make(folder / name, 0.5, seed)
+    return folder
+
+
 @pytest.fixture
-def runs(tmp_path: Path) -> list[Path]:
-    return [make(tmp_path / name, 0.5, seed) for seed, name in enumerate("abcd")]
+def runs(made: Path, tmp_path: Path) -> list[Path]:
+    shutil.copytree(made, tmp_path, dirs_exist_ok=True)
+    return [tmp_path / name for name in "abcd"]
 
 
 def test_comparisons_of_the_same_rows_are_counted_and_corrected_together(runs: list[Path]) -> None:

@@ -684,12 +684,19 @@ def test_notes_that_say_nothing_or_cannot_be_are_refused(tmp_path: Path) -> None
 STAYS = ("oof.npz", "summary.json", "config.yaml", "log.jsonl", "DONE", "meta.json", "notes.json")
 
 
-@pytest.fixture
-def three(tmp_path: Path) -> Path:
-    """A folder with three finished runs, the worst first."""
+@pytest.fixture(scope="module")
+def three_made(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Three finished runs, the worst first; not to be changed."""
+    folder = tmp_path_factory.mktemp("three") / "runs"
     for name, share in (("worst", 0.2), ("middle", 0.5), ("best", 0.9)):
-        make(tmp_path / "runs" / name, share=share)
-    return tmp_path / "runs"
+        make(folder / name, share=share)
+    return folder
+
+
+@pytest.fixture
+def three(three_made: Path, tmp_path: Path) -> Path:
+    """A folder with three finished runs, the worst first."""
+    return shutil.copytree(three_made, tmp_path / "runs")
 
 
 def steps(plan: runs_prune.Pruning) -> list[tuple[str, str]]:
