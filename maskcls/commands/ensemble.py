@@ -46,6 +46,7 @@ from maskcls.runs.recipe import (
     Asked,
     EnsembleLineage,
     check_recipe_tasks,
+    is_repeatable,
     member_run,
     read_recipe,
     read_settings,
@@ -141,7 +142,9 @@ def ensemble(
     written = write_labels(output, cfg, frame, labels, lineage.to_json(), beside=own, force=force)
     noun = labelled.noun if labelled is not None else PEOPLE
     given, names = [member.given for member in members], [member.name for member in members]
-    return EnsembleResult(written, kept, given, names, blend, verdict, calibration, tried, noun)
+    return EnsembleResult(
+        written, kept, given, names, blend, verdict, calibration, tried, noun, repeatable=is_repeatable(given)
+    )
 
 
 def _as_stored(lineage: Mapping[str, Any]) -> dict[str, Any]:

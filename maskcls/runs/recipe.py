@@ -132,6 +132,11 @@ def member_data(member: str) -> Path | None:
     return Path(paths[1]) if len(paths) > 1 and member_run(member) is not None else None
 
 
+def is_repeatable(members: Sequence[str]) -> bool:
+    """Tell whether a recipe of these members serves other photos: all are runs without their own copy of the photos."""
+    return all(member_run(one) is not None and member_data(one) is None for one in members)
+
+
 def with_answering_run(member: str, answering: Callable[[Path], Path | None]) -> str:
     """Return a member whose run is replaced by the one that answers for it; a member that is files stays as it is.
 

@@ -347,6 +347,8 @@ def test_a_run_may_have_a_comma_in_its_name(
     assert [one["name"] for one in json.loads(capsys.readouterr().out)["members"]] == ["r0", "lr=1,wd=2"]
     recipe = tmp_path / "s.recipe.yaml"
     assert read_yaml(recipe)["members"][1] == {"run": str(odd)}
+    assert ensemble([runs[0], odd], drawn, tmp_path / "u.csv") == 0
+    assert "for other photos: maskcls ensemble --recipe" in capsys.readouterr().out
     assert run_app(["ensemble", "--recipe", str(recipe), "--data", str(drawn), "-o", str(tmp_path / "t.csv")]) == 0
 
 
@@ -372,7 +374,9 @@ def test_a_run_predicts_its_own_copy_of_the_photos(
     expected = (first.prob.astype(float) + copied.align(first.ids).prob).argmax(axis=1).tolist()
     for made in (True, False):  # kept by the command above, and made by the ensemble
         out = tmp_path / f"s{made}.csv"
+        capsys.readouterr()
         assert ensemble([runs[0], f"{own},{dark}"], drawn, out) == 0
+        assert "for other photos: name the members again" in capsys.readouterr().out
         assert answers(out) == expected
         assert [file.name for file in (own / "test").glob("*.npz")] == ["dark-none.npz"]
         shutil.rmtree(own / "test")

@@ -45,6 +45,7 @@ class EnsembleResult:
     verdict, calibration  None without out-of-fold rows, or without --decide.
     tried                 how many ensembles were tried on these rows; None as `verdict`.
     noun                  what the groups of these rows are called.
+    repeatable            `--recipe` repeats it on other photos: no member is a file, or has its own copy of the photos.
     """
 
     written: Written
@@ -56,6 +57,7 @@ class EnsembleResult:
     calibration: Calibration | None
     tried: Tried | None = None
     noun: Noun = PEOPLE
+    repeatable: bool = True
 
     def weight_of(self, place: int) -> str:
         """Return a member's weight, one per task where they differ, or the tasks it answers."""
@@ -135,7 +137,8 @@ def print_ensemble(found: EnsembleResult, *, versions: Versions = NONE, json: bo
         use = "used" if ruled.proven else f"{NO_GAIN}; not used"
         say(f"decision rule: gain {gain.value:+.4f}, 95 % interval {span(gain.low, gain.high, sign=True)}\n  {use}")
     say(f"{near(found.written.path)}  {plural(found.written.rows, 'row')}")
-    say(f"{near(found.recipe)}  for other photos: maskcls ensemble --recipe")
+    others = "maskcls ensemble --recipe" if found.repeatable else "name the members again, with files or copies of them"
+    say(f"{near(found.recipe)}  for other photos: {others}")
 
 
 def _member_table(found: EnsembleResult, verdict: EnsembleScores) -> Table:
