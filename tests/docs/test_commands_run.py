@@ -38,6 +38,8 @@ GIVEN = {
     "submission.csv": "maskcls predict runs/multi --data faces -o submission.csv",
     "weights.safetensors": "",  # weights of the backbone of tiny_cpu
     "trunk.safetensors": "",
+    "face.safetensors": "",  # of another backbone
+    "cropped": "maskcls data crop faces -o cropped --fixed --margin 0.05 --aspect 1:1",
     "photos.csv": "",  # a table of faces
     "masks": "",  # folders named by class
     "digits": "",  # the same, in parts
@@ -71,6 +73,7 @@ LEFT_OUT = {
     "maskcls train faces --config multi --run runs/slurm --on slurm:partition=gpu,gpus=1,cpus=8,time=4h": CLUSTER,
     "maskcls train faces --config multi --run runs/ray --on ray:auto,cpus=4,gpus=0.5": CLUSTER,
     "maskcls debug faces --config multi --minutes 10 --page debug.html": "trains for ten minutes",
+    "maskcls data crop faces -o cropped --detector yunet.onnx --margin 0.05 --aspect 1:1": "needs a detector's file",
     TWO_MACHINES: "waits for a second machine; benchmarks/two_hosts.sh",
 }
 HOURS = "trains whole recipes on 800 people: up to 70 minutes"
@@ -152,7 +155,8 @@ def make(name: str, folder: Path) -> None:
         import timm
         from safetensors.torch import save_file
 
-        save_file(timm.create_model("test_resnet", num_classes=0).state_dict(), folder / name)
+        backbone = "mobilenetv1_100" if name == "face.safetensors" else "test_resnet"
+        save_file(timm.create_model(backbone, num_classes=0).state_dict(), folder / name)
     elif name == "masks":
         provide(["", "faces"], folder)
         for photo in sorted((folder / "faces" / "train" / "images").rglob("*.jpg")):
