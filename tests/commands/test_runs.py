@@ -112,7 +112,7 @@ def begin(path: Path, *words: str, folds: Sequence[int] = (0, 1), jobs: int = 1,
     apart = frame if sealed else None
     experiment = Experiment(cfg, path.parent / "data", frame, table, RunDir(path), plans=plans, sealed=apart)
     path.mkdir(parents=True)
-    (path / ".lock").write_text("process 1 on here")
+    (path / ".lock").write_text("process 1 on here since 2026-01-01T00:00:00")
     write_identity(experiment, folds, machine())
     return experiment
 

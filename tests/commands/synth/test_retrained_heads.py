@@ -353,8 +353,8 @@ def test_the_verb_prints_scores_and_says_plainly_whether_it_helped(
     assert f"maskcls predict {tmp_path / 'a'}" in text
     killed = RunDir(tmp_path / "b")  # as a process leaves it that was killed before env.json
     killed.path.mkdir()
-    killed.lock_file.touch()
-    killed.config.write_text("name: other\n")
+    for file in ("lock_file", "config"):
+        shutil.copyfile(getattr(RunDir(tmp_path / "a"), file), getattr(killed, file))
     assert run_app([*command, "--run", str(killed.path), "--json"]) == 0
     answer = json.loads(capsys.readouterr().out)
     assert answer["comparison"]["helped"] is False
