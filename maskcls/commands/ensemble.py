@@ -6,9 +6,9 @@ N out-of-fold rows, M members, J joint classes. torch is imported only where a r
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, get_args
+from typing import TYPE_CHECKING, Any, get_args
 
 import numpy as np
 import pandas as pd
@@ -16,6 +16,7 @@ import pandas as pd
 import maskcls
 from maskcls import config, files
 from maskcls.config.yaml12 import dump_yaml
+from maskcls.data.layouts.source import read_unlabelled
 from maskcls.data.rows import manifest as tables
 from maskcls.errors import UsageError
 from maskcls.files import OutputFile
@@ -46,7 +47,9 @@ from maskcls.runs.recipe import (
     Asked,
     EnsembleLineage,
     check_recipe_tasks,
+    files_of,
     is_repeatable,
+    member_data,
     member_run,
     read_recipe,
     read_settings,
@@ -55,10 +58,14 @@ from maskcls.runs.recipe import (
 )
 from maskcls.runs.records.sealed_people import refuse_groups_of_sealed
 from maskcls.runs.submission_file import write_labels
+from maskcls.schema import Config
 from maskcls.show.answers.ensemble import EnsembleResult
 from maskcls.show.answers.group import about_rows, doubt_about
 from maskcls.show.terminal.progress import Reporter
 from maskcls.training.predicting.ensemble_members import EnsembleMember, photos_to_predict, read_members, read_truth
+
+if TYPE_CHECKING:
+    from maskcls.data.photos.identity.photo_digests import PhotoDigests
 
 
 def ensemble(
@@ -109,7 +116,7 @@ def ensemble(
             blend = fit_ensemble(asked.method, prob, labelled)
     together = read_together(groups, oof_groups, frame, labelled, asked.given)
     if groups and together.photos and together.photos.contents:
-        refuse_other_groups(groups, together.photos, photos_to_predict(data, cfg, frame))
+        refuse_other_groups(groups, together.photos, _copies_to_predict(data, cfg, frame, asked.given))
     if groups and together.photos and not together.oof and (doubt := doubt_about(groups, together.photos)):
         report.note(doubt)
     verdict = calibration = tried = None
@@ -147,6 +154,13 @@ def ensemble(
     )
 
 
+def _copies_to_predict(data: Path, cfg: Config, frame: pd.DataFrame, given: Sequence[str]) -> Iterator[PhotoDigests]:
+    """Read the photos to predict, and then, if asked for more, the members' own copies of them."""
+    yield photos_to_predict(data, cfg, frame)
+    for own in dict.fromkeys(filter(None, map(member_data, given))):
+        yield photos_to_predict(own, cfg, read_unlabelled(own, cfg.data.format, cfg.space))
+
+
 def _as_stored(lineage: Mapping[str, Any]) -> dict[str, Any]:
     """Return a lineage in the order of a file of predictions, whether they were read from one or just made."""
     found: dict[str, Any] = json.loads(json.dumps(lineage, sort_keys=True))
@@ -155,7 +169,7 @@ def _as_stored(lineage: Mapping[str, Any]) -> dict[str, Any]:
 
 def check_output(output: Path, read: Sequence[Path | None], members: Sequence[str], *, force: bool) -> None:
     """Raise BusyError when the submission and its recipe exist, before any work; UsageError for what is read."""
-    named = [Path(name) for text in members for name in text.split(",")]
+    named = [Path(name) for text in members for name in files_of(text)]
     check_free(output, SUBMISSION, recipe_path(output), inputs=files_read(*read, *named), force=force)
 
 
@@ -189,8 +203,8 @@ def read_together(
     refuse_groups_of_sealed(runs, oof_groups, oof, train=True)
     from maskcls.runs.integrity.photos_now import run_photos  # Pillow
 
-    for known in filter(None, map(run_photos, runs)):
-        refuse_other_groups(oof_groups, oof, known)
+    # Runs trained on copies, such as crops, have the same rows and other files: the groups are of one of the copies.
+    refuse_other_groups(oof_groups, oof, filter(None, map(run_photos, runs)))
     return GroupAveraging(photos, oof, tasks)
 
 

@@ -86,6 +86,13 @@ def read_settings(given: Sequence[str], method: str, weights: str | None, *, dec
         raise UsageError("no member is named", expected="run folders, or files of predictions")
     if method not in METHODS:
         raise UsageError("no such method", where="--method", got=repr(method), expected=", ".join(METHODS))
+    if empty := [text for text in given if not all(part.strip() for part in files_of(text))]:
+        raise UsageError(
+            "a member names an empty path",
+            got=repr(empty[0]),
+            expected="RUN or RUN,DATA, FILE or FILE,OOF_FILE",
+            fix="complete it, or leave out the comma",
+        )
     if len({Path(files_of(text)[0]).resolve() for text in given}) != len(given):
         raise UsageError(
             "a member is named twice", got=", ".join(given), fix="name each once; --weights counts one more"
@@ -112,18 +119,28 @@ def is_recipe(path: Path) -> bool:
 
 
 def files_of(member: str) -> list[str]:
-    """Return the paths a member names: RUN, which may have a comma in its name, or FILE; or RUN,DATA or FILE,OOF_FILE.
+    """Return the paths a member names: RUN or FILE; or RUN,DATA or FILE,OOF_FILE.
+
+    A name may have commas: the member is one path if that exists. Else it is divided at the first comma with existing
+    paths on both sides, or with one before it, or at the first comma.
 
     >>> files_of("theirs.csv,theirs_oof.csv")
     ['theirs.csv', 'theirs_oof.csv']
     """
-    return [member] if Path(member).is_dir() else [os.path.expanduser(part) for part in member.split(",", 1)]
+    signs = [place for place, sign in enumerate(member) if sign == ","]
+    forms = [[member], *([member[:place], member[place + 1 :]] for place in signs)]
+    whole, *pairs = [[os.path.expanduser(part) for part in form] for form in forms]
+    if not pairs or os.path.exists(whole[0]):
+        return whole
+    begun = [pair for pair in pairs if os.path.exists(pair[0])]
+    both = [pair for pair in begun if os.path.exists(pair[1])]
+    return [*both, *begun, *pairs][0]
 
 
 def member_run(member: str) -> RunDir | None:
     """Return the run that a member names, `RUN` or `RUN,DATA`; None where it names files."""
-    first = Path(files_of(member)[0])
-    return RunDir(first) if first.is_dir() else None
+    first = files_of(member)[0]
+    return RunDir(Path(first)) if first and Path(first).is_dir() else None
 
 
 def member_data(member: str) -> Path | None:
@@ -143,10 +160,10 @@ def with_answering_run(member: str, answering: Callable[[Path], Path | None]) ->
     >>> with_answering_run("theirs.csv", lambda run: run / "stage1")
     'theirs.csv'
     """
-    run, own = member_run(member), member_data(member)
+    run, (_, *own) = member_run(member), files_of(member)
     if run is None:
         return member
-    return os.fspath(answering(run.path) or run.path) + ("" if own is None else f",{own}")
+    return ",".join([os.fspath(answering(run.path) or run.path), *own])
 
 
 def recipe_of(

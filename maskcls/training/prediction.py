@@ -94,7 +94,7 @@ def predict_rows(
     read = by_file.photos is not None and bool(by_file.photos.contents)
     views, photos = cached_rows(networks, frame, cfg, root, accelerator, report, read=read)
     if groups is not None and by_file.photos is not None and photos is not None:
-        refuse_other_groups(groups, by_file.photos, photos)
+        refuse_other_groups(groups, by_file.photos, [photos])
     adapt = None
     if cfg.predict.adapt != "none":
         with _every_fault_listed(root, frame, cfg, report):

@@ -27,6 +27,7 @@ from maskcls.results.photo_contents import contents_entry
 from maskcls.results.predictions import Predictions
 from maskcls.rundir import RunDir
 from maskcls.runs.choices.register import read_register
+from maskcls.runs.recipe import files_of
 from maskcls.runs.summary import RunSummary, write_summary
 
 WORDS = ("model.backbone=test_convnext", "train.epochs=2", "optim.lr=3e-3", "predict.views=none")
@@ -354,9 +355,9 @@ def test_a_run_may_have_a_comma_in_its_name(
 
 @pytest.fixture
 def dark(drawn: Path, tmp_path: Path) -> Path:
-    """A copy of the data in which the photos to predict are other ones, as a crop would make them."""
+    """A copy of the data in which all photos are other ones, as a crop would make them."""
     copy = Path(shutil.copytree(drawn, tmp_path / "dark"))
-    for photo in filter(Path.is_file, (copy / "eval" / "images").rglob("*")):
+    for photo in [path for part in ("train", "eval") for path in (copy / part / "images").rglob("*") if path.is_file()]:
         with Image.open(photo) as image:
             pixels = np.asarray(image.convert("RGB"))
         Image.fromarray(255 - pixels).save(photo)
@@ -404,10 +405,67 @@ def test_a_copy_with_other_photos_is_refused(
     assert ensemble([runs[0], f"{runs[1]},{dark}"], drawn, tmp_path / "s.csv") == Exit.DATA
     said = " ".join(capsys.readouterr().err.split())
     assert "not a copy of those to predict" in said
+    assert "0 ids in it alone, 1 in --data alone" in said
     assert name in said
     assert ensemble([runs[0], f"{runs[1]},{tmp_path / 'none'}"], drawn, tmp_path / "s.csv") == Exit.DATA
     assert "none" in capsys.readouterr().err
     assert not (tmp_path / "s.csv").exists()
+
+
+def test_names_of_a_run_and_of_its_copy_may_have_commas(
+    runs: list[Path], drawn: Path, dark: Path, tmp_path: Path
+) -> None:
+    odd, copy = Path(shutil.copytree(runs[1], tmp_path / "lr=1,wd=2")), dark.rename(tmp_path / "dark, two")
+    assert ensemble([runs[0], f"{odd},{copy}"], drawn, tmp_path / "s.csv") == 0
+    assert read_yaml(tmp_path / "s.recipe.yaml")["members"][1] == {"run": str(odd), "data": str(copy)}
+    assert ensemble([runs[0], f"{odd},{copy}"], drawn, copy / "s.csv") == Exit.USAGE  # inputs are never written to
+    assert not list(copy.glob("s.*"))
+
+
+def test_a_member_is_divided_where_both_paths_exist(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    for folder in ("run", "run,1", "data", "1,data"):
+        Path(folder).mkdir()
+    assert files_of("run,1") == ["run,1"]
+    assert files_of("run,1,data") == ["run", "1,data"]
+    Path("1,data").rmdir()
+    assert files_of("run,1,data") == ["run,1", "data"]
+    assert files_of("run,none,here") == ["run", "none,here"]
+    assert files_of("no,none,here") == ["no", "none,here"]
+
+
+@pytest.mark.parametrize("form", ["{},", "{}, ", ",{}"])
+def test_an_empty_path_is_not_the_current_folder(
+    form: str, runs: list[Path], drawn: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert ensemble([runs[0], form.format(runs[1])], drawn, tmp_path / "s.csv") == Exit.USAGE
+    assert "a member names an empty path" in capsys.readouterr().err
+
+
+def test_a_file_that_is_a_member_is_not_replaced(
+    runs: list[Path], drawn: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    theirs = Path(shutil.copy(runs[1].with_suffix(".csv"), tmp_path / "their.csv"))
+    before = theirs.read_bytes()
+    assert ensemble([runs[0], "~/none.csv,~/their.csv"], drawn, theirs, "--force") == Exit.USAGE
+    assert theirs.read_bytes() == before
+
+
+def test_groups_may_be_of_any_copy_of_the_photos(
+    runs: list[Path], drawn: Path, dark: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A run trained on crops has the same rows in other files; groups of either files are groups of the rows."""
+    own = tmp_path / "own"
+    assert train(dark, own, *WORDS, "seed=1") == 0
+    members = [runs[0], f"{own},{dark}"]
+    for place, data in enumerate((drawn, dark)):
+        photos, rows = groups_of(data, tmp_path / str(place))
+        words = ["--groups", str(photos), "--oof-groups", str(rows)]
+        assert ensemble(members, drawn, tmp_path / f"s{place}.csv", *words) == 0
+    capsys.readouterr()
+    assert ensemble(runs, drawn, tmp_path / "t.csv", *words) == Exit.DATA  # of photos that no member has
+    assert "photos are not the ones that were grouped" in capsys.readouterr().err
 
 
 TASKS = {"mask": [1, 1], "gender": [1, 1], "age": [1, 1]}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,9 +13,18 @@ if TYPE_CHECKING:  # it imports Pillow
     from maskcls.data.photos.identity.photo_digests import PhotoDigests
 
 
-def refuse_other_groups(path: Path, groups: Groups, now: PhotoDigests) -> None:
-    """Raise DataError that names the photos whose content is not what was grouped; now: of the photos to average."""
-    _refuse("grouped", path, groups.contents, now, "or make the groups again with maskcls group")
+def refuse_other_groups(path: Path, groups: Groups, copies: Iterable[PhotoDigests]) -> None:
+    """Raise DataError that names the photos whose content is not what was grouped.
+
+    copies  of the photos to average, one or more: the groups are of one of them. The error is about the first.
+    """
+    first = None
+    for now in copies:
+        if not now.other_than(groups.contents):
+            return
+        first = now if first is None else first
+    if first is not None:
+        _refuse("grouped", path, groups.contents, first, "or make the groups again with maskcls group")
 
 
 def refuse_other_added(source: str, path: Path, contents: Mapping[str, bytes], now: PhotoDigests) -> None:

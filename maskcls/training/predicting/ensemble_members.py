@@ -114,10 +114,12 @@ def read_members(
 def _copied(own: Path, cfg: Config, frame: pd.DataFrame) -> pd.DataFrame:
     """Read the table of a copy of the photos to predict; raises DataError where it has other ids."""
     copied = read_unlabelled(own, cfg.data.format, cfg.space)
-    if others := sorted(set(copied["id"]).symmetric_difference(frame["id"])):
+    ours, theirs = set(copied["id"]), set(frame["id"])
+    if others := sorted(ours ^ theirs):
         raise DataError(
             "a member's own photos are not a copy of those to predict: ids are in one of them alone",
             where=str(own),
+            got=f"{len(ours - theirs)} ids in it alone, {len(theirs - ours)} in --data alone",
             offenders=others,
             fix="give it a copy of --data, such as one by maskcls data crop",
         )
