@@ -7,7 +7,7 @@ import re
 import runpy
 import shlex
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -68,13 +68,15 @@ def test_most_scripts_are_documented() -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("line", documented())
 def test_documented_arguments_are_accepted(line: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    real = argparse.ArgumentParser.parse_args
+    def ending(real: Callable[..., Any]) -> Callable[..., Any]:
+        def parse(self: argparse.ArgumentParser, *given: Any) -> None:
+            real(self, *given)
+            raise Parsed
 
-    def parse(self: argparse.ArgumentParser, *given: Any) -> None:
-        real(self, *given)
-        raise Parsed
+        return parse
 
-    monkeypatch.setattr(argparse.ArgumentParser, "parse_args", parse)
+    for name in ("parse_args", "parse_intermixed_args"):
+        monkeypatch.setattr(argparse.ArgumentParser, name, ending(getattr(argparse.ArgumentParser, name)))
     words = shlex.split(line)[1:]
     monkeypatch.setattr(sys, "argv", words)
     with pytest.raises(Parsed):
