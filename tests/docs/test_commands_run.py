@@ -56,7 +56,7 @@ QUICK = (
 TRAINING = ("train", "self-train", "tune")
 # Settings added where a configuration is not tiny_cpu: others need pretrained weights, a GPU or hours.
 SMALL = ("model.backbone=test_resnet", "transforms.size=[64, 48]", "train.batch_size=16", "model.pretrained=false")
-CONFIGURED = (*TRAINING, "debug", "bench step", "data check", "data look")
+CONFIGURED = (*TRAINING, "pretrain", "debug", "bench step", "data check", "data look")
 
 LIMIT_S = 900  # of one command; on an idle machine the longest takes less than a minute
 
@@ -74,6 +74,7 @@ LEFT_OUT = {
     "maskcls train faces --config multi --run runs/ray --on ray:auto,cpus=4,gpus=0.5": CLUSTER,
     "maskcls debug faces --config multi --minutes 10 --page debug.html": "trains for ten minutes",
     "maskcls data crop faces -o cropped --detector yunet.onnx --margin 0.05 --aspect 1:1": "needs a detector's file",
+    "maskcls runs compare runs/without/stage2 runs/with/stage0": "compares what a machine reached within ten minutes",
     TWO_MACHINES: "waits for a second machine; benchmarks/two_hosts.sh",
 }
 HOURS = "trains whole recipes on 800 people: up to 70 minutes"
