@@ -29,7 +29,7 @@ from head_variants.features import aligned_features, other_features, prepared
 from head_variants.report import report
 from head_variants.scoring import RULES, Compared, Rows, compare, rows_of
 from head_variants.split import Photos, split
-from head_variants.table import BASE, Variant, joined, variants
+from head_variants.table import BASE, Variant, joined, joined_sets, variants
 
 import maskcls
 from maskcls.data.rows import folds as folding
@@ -61,7 +61,7 @@ def photos_of(
         features["aligned"] = aligned_ND.astype(np.float64)
         features["aligned_features"] = (features["last"] + features["aligned"]) / 2
     features |= others or {}
-    for names in {(name,) for name in others or {}} | {tuple(others or {})}:
+    for names in joined_sets(tuple(others or {})):
         features[joined(*names)] = np.concatenate([features[name] for name in ("last", *names)], axis=1)
     frame, space = experiment.manifest, experiment.cfg.space
     person_N = np.unique(frame["person"].to_numpy(np.str_), return_inverse=True)[1].astype(np.int64)
@@ -163,7 +163,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     options = " ".join(
         [
             *(["--detector FILE"] if detector is not None else []),
-            *(["--others RUN RUN"] if given.others else []),
+            *(["--others", *["RUN"] * len(given.others)] if given.others else []),
             *(["--only", *given.only] if given.only else []),
             f"--divisions {' '.join(map(str, given.divisions))}",
             *([] if given.write is None else [f"--write {given.write}"]),

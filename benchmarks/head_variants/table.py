@@ -225,6 +225,15 @@ def joined(*names: str) -> str:
     return "+".join(("last", *names))
 
 
+def joined_sets(others: Sequence[str]) -> list[tuple[str, ...]]:
+    """Return which features of other networks stand beside those of the recipe: each alone, and all of several.
+
+    >>> joined_sets(["a", "b"])
+    [('a',), ('b',), ('a', 'b')]
+    """
+    return [*((name,) for name in others), *([tuple(others)] if len(others) > 1 else [])]
+
+
 def variants(*, aligned: bool = False, others: Sequence[str] = ()) -> list[Variant]:
     """Return the base and all variants.
 

@@ -69,7 +69,7 @@ def photos(variants: SimpleNamespace) -> Any:
     features |= {"both": np.concatenate([own_ND, features["earlier"]], axis=1), "sizes": features["last"] + 1}
     for name in OTHERS:
         features[name] = own_ND @ rng.normal(size=(WIDTH, WIDTH - 1))
-    for names in (*((name,) for name in OTHERS), OTHERS):
+    for names in variants.table.joined_sets(OTHERS):
         side_by_side = [features[name] for name in ("last", *names)]
         features[variants.table.joined(*names)] = np.concatenate(side_by_side, axis=1)
     new_MD = rng.normal(size=(50, WIDTH))
