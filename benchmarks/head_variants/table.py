@@ -226,7 +226,7 @@ def joined(*names: str) -> str:
 
 
 def joined_sets(others: Sequence[str]) -> list[tuple[str, ...]]:
-    """Return which features of other networks stand beside those of the recipe: each alone, and all of several.
+    """Return which features of other networks are added to those of the recipe: each alone, and all of several.
 
     >>> joined_sets(["a", "b"])
     [('a',), ('b',), ('a', 'b')]
