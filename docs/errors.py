@@ -123,7 +123,7 @@ TOPICS = {
         "commands/train.py",
         "diagnosis/",
     ),
-    "Weights and checkpoints": ("engine/checkpoint.py", "nn/network.py", "training/starting_weights.py"),
+    "Weights and checkpoints": ("engine/checkpoint.py", "nn/weights/", "training/starting_weights.py"),
     "Runs and their files": ("runs/", "rundir.py", "commands/runs/", "commands/report.py", "show/report/"),
     "Predictions, scores and submissions": (
         *("results/", "commands/predicting/", "commands/submission/", "commands/evaluate.py", "training/predicting/"),

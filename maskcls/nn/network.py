@@ -5,25 +5,18 @@ B batch, C channels of an image, H height, W width.
 
 from __future__ import annotations
 
-import shlex
-from collections.abc import Collection, Mapping
-from pathlib import Path
+from collections.abc import Mapping
 from typing import Any
 
 import timm
 import torch
 from torch import Tensor, nn
 
-from maskcls.errors import ConfigError, ResourceError, WeightsError, nearest
+from maskcls.errors import ConfigError, ResourceError, nearest
 from maskcls.machine import is_memory_error
 from maskcls.nn.backbone_facts import check_patches
 from maskcls.nn.backbone_sizes import size_error
 from maskcls.nn.heads import Head, build_head
-from maskcls.nn.key_prefixes import fitting_prefixes, without_wrappers
-from maskcls.nn.weights_file import JOIN, PART, read_tensors
-
-SHOWN_KEYS = 4
-OTHER_BACKBONE = "choose the backbone these weights belong to (model.backbone), or other weights"
 
 
 class Network(nn.Module):
@@ -148,83 +141,6 @@ def check_size(network: Network, backbone: str, size: tuple[int, int]) -> None:
     """Raise ConfigError unless the network also accepts images of this (height, width) in pixels."""
     check_patches(network.trunk, backbone, size)
     _feature_count(backbone, network.trunk, size)
-
-
-def load_trunk(network: Network, path: Path) -> str:
-    """Load a local weights file into the trunk; return a sentence with the number of loaded and ignored keys.
-
-    The file is read by `read_tensors`. It must have every tensor of the trunk with its shape, below one prefix, such as
-    "model.backbone."; other keys, such as a head's, are ignored. Raises WeightsError.
-    """
-    wanted = network.trunk.state_dict()
-    file = without_wrappers(read_tensors(path, most=_most_bytes(wanted)), wanted)
-    found = _of_trunk(file, wanted, path)
-    broken = [key for key in wanted if not torch.isfinite(found[key].float()).all()]
-    if broken:
-        raise WeightsError(
-            "the weights contain NaN or infinity",
-            where=str(path),
-            offenders=broken,
-            fix="use other weights, such as those of another epoch",
-        )
-    network.trunk.load_state_dict({key: found[key] for key in wanted})
-    unused = sorted(found.keys() - wanted.keys())  # a file has no order of its own
-    left = f"; left out: {', '.join(unused[:SHOWN_KEYS])}{' …' if len(unused) > SHOWN_KEYS else ''}" if unused else ""
-    return f"{len(wanted)} of {len(wanted)} trunk tensors loaded from {path.name}{left}"
-
-
-def _saved_alone(path: Path, prefix: str) -> str:
-    """Return the command that saves the tensors of a file below one prefix as a file of their own, beside it."""
-    alone = path.with_name(f"{path.stem}_{prefix.rstrip('.').replace('.', '_')}.pt")
-    code = (
-        "import torch; from pathlib import Path; from maskcls.nn.weights_file import read_tensors; "
-        f"file, prefix, new = {str(path)!r}, {prefix!r}, {str(alone)!r}; "
-        "torch.save({key.removeprefix(prefix): one for key, one in read_tensors(Path(file)).items()"
-        " if key.startswith(prefix)}, new)"
-    )
-    return shlex.join(["python", "-c", code])
-
-
-def _most_bytes(wanted: Mapping[str, Tensor]) -> int:
-    """Return the largest file that can be this trunk's: with optimizer state and averages, in another number format."""
-    return (1 << 30) + 16 * sum(tensor.nbytes for tensor in wanted.values())
-
-
-def _of_trunk(file: Mapping[str, Tensor], wanted: Mapping[str, Tensor], path: Path) -> dict[str, Tensor]:
-    """Return the file's tensors by the trunk's keys, the others by their own.
-
-    Raises WeightsError for tensors that are absent or of another shape, and where several prefixes fit.
-    """
-    prefixes = fitting_prefixes(file, wanted)
-    if len(prefixes) > 1:
-        raise WeightsError(
-            "the file holds several networks that these could be",
-            where=str(path),
-            got="keys below " + " and below ".join(repr(prefix) for prefix in prefixes),
-            fix=f"save the one you want alone, such as that below {prefixes[0]!r}: {_saved_alone(path, prefixes[0])}",
-        )
-    prefix = prefixes[0] if prefixes else ""
-    found = {key.removeprefix(prefix): tensor for key, tensor in file.items()}
-    wrong = [f"{key} is absent" for key in wanted if key not in found]
-    wrong += [
-        f"{key} has shape {tuple(found[key].shape)}, not {tuple(tensor.shape)}"
-        for key, tensor in wanted.items()
-        if key in found and found[key].shape != tensor.shape
-    ]
-    if wrong:
-        raise WeightsError(
-            f"{len(wrong)} of the trunk's {len(wanted)} tensors do not match the file",
-            where=str(path),
-            got=f"keys of the file: {_shown_keys(sorted(file))}",
-            expected=f"keys of the trunk: {_shown_keys(wanted)}; before them any one prefix",
-            offenders=wrong,
-            fix=JOIN if PART.search(path.name) else OTHER_BACKBONE,
-        )
-    return found
-
-
-def _shown_keys(keys: Collection[str]) -> str:
-    return ", ".join(list(keys)[:SHOWN_KEYS]) + (" …" if len(keys) > SHOWN_KEYS else "")
 
 
 def _feature_count(backbone: str, trunk: nn.Module, size: tuple[int, int]) -> int:

@@ -8,7 +8,9 @@ from __future__ import annotations
 import io
 import json
 import re
+import warnings
 import zipfile
+from argparse import Namespace
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -19,6 +21,7 @@ from torch import Tensor
 
 from maskcls.errors import WeightsError
 from maskcls.files import FileKind, read_file, size_text
+from maskcls.nn.weights.file_kinds import AGAIN, OtherKind, kind_of_archive, kind_of_bytes, weights_within
 
 WEIGHTS = FileKind("the weights", WeightsError, 64 << 30)  # larger than those of any network in timm
 NESTED = 4  # names at most before the name of a tensor in a checkpoint; such files hold them below one or two
@@ -26,14 +29,7 @@ HEADER_BYTES = 16 << 20  # of safetensors: some hundred thousand tensors
 GLOBAL = re.compile(r"GLOBAL ([\w.]+)")  # in torch's message about a name that a pickle asks for
 PART = re.compile(r"-\d+-of-\d+\.")  # in the names of weights in several files
 TORCH = (b"PK", b"\x80")  # first bytes of torch's files: a zip archive, and in older ones a pickle
-OTHERS = {
-    b"<!doctype": "an HTML page, probably a failed download",
-    b"<html": "an HTML page, probably a failed download",
-    b"version https://git-lfs": "a Git LFS pointer",
-    b"{": "JSON, such as the index of weights in several files",
-}
-AGAIN = "download the file again, or save the state_dict() again, preferably as safetensors"
-JOIN = "join the parts in one file: load each with safetensors.torch.load_file, then save_file({**a, **b}, FILE)"
+COPY = "copy or download the file again"
 SAFE = "where it was made, save the tensors alone: safetensors.torch.save_file(model.state_dict(), 'w.safetensors')"
 
 
@@ -45,20 +41,30 @@ def read_tensors(path: Path, *, most: int = WEIGHTS.most) -> dict[str, Tensor]:
     Raises WeightsError for any other file, and for a file that asks for code.
     """
     # Read, not memory-mapped: if a mapped file is replaced while in use, the weights change.
-    data = read_file(path, FileKind(WEIGHTS.name, WeightsError, most))
+    data = read_file(path, FileKind(WEIGHTS.name, WeightsError, most, _fix_of_path(path)))
     if data[8:9] == b"{":
         return _read_safetensors(path, data)
     if data.startswith(TORCH):
         return _read_torch(path, data)
-    start = data[:100].lstrip().lower()
-    kind = next((kind for first, kind in OTHERS.items() if start.startswith(first)), f"begins with {data[:8]!r}")
-    fix = JOIN if start.startswith(b"{") else "download the file again; with Git LFS, run git lfs pull"
-    raise WeightsError(
+    if not data:
+        raise _no_weights(path, OtherKind("an empty file (0 bytes)", AGAIN))
+    kind = kind_of_bytes(path, data)
+    raise _no_weights(path, OtherKind(f"{size_text(len(data))}; {kind.what}", kind.fix))
+
+
+def _fix_of_path(path: Path) -> str:
+    """Return what to do when a path cannot be read: of a folder, give a file in it."""
+    found = weights_within(path) if path.is_dir() else []
+    return f"give a file in it, such as {path / found[0]}" if found else WEIGHTS.fix
+
+
+def _no_weights(path: Path, kind: OtherKind) -> WeightsError:
+    return WeightsError(
         "this is not a weights file",
         where=str(path),
-        got=f"{size_text(len(data))}; {kind}" if data else "an empty file (0 bytes)",
+        got=kind.what,
         expected="safetensors, or a torch state dict",
-        fix=fix,
+        fix=kind.fix,
     )
 
 
@@ -71,18 +77,19 @@ def _read_safetensors(path: Path, data: bytes) -> dict[str, Tensor]:
             where=str(path),
             got=got,
             expected=expected,
-            fix="copy or download the file again",
+            fix=COPY,
         )
     try:
         return load(data)
     except (SafetensorError, ValueError, KeyError) as error:  # the last: a number type torch does not have
-        full = _full_size(data, header)
+        cut = 8 + header > len(data)
+        full = f"{size_text(header)} of header before the tensors" if cut else _full_size(data, header)
         raise WeightsError(
             "the weights file is damaged",
             where=str(path),
-            got=str(error),
+            got=f"{size_text(len(data))} in all" if cut else str(error),
             expected=full,
-            fix="copy or download the file again",
+            fix=COPY,
         ) from None
 
 
@@ -100,7 +107,12 @@ def _read_torch(path: Path, data: bytes) -> dict[str, Tensor]:
     if data.startswith(b"PK"):
         _check_archive(path, data)
     try:
-        found = torch.load(io.BytesIO(data), map_location="cpu", weights_only=True)
+        with (
+            warnings.catch_warnings(),
+            torch.serialization.safe_globals([Namespace]),
+        ):  # timm's script saves its options
+            warnings.simplefilter("ignore")  # about how a pickle was written
+            found = torch.load(io.BytesIO(data), map_location="cpu", weights_only=True)
     except Exception as error:  # torch reports damage and unsafe contents with many types
         if isinstance(error, MemoryError):
             raise
@@ -141,14 +153,18 @@ def _nested_entries(found: Mapping[object, object]) -> tuple[dict[str, Tensor], 
 
 
 def _check_archive(path: Path, data: bytes) -> None:
-    """Raise WeightsError for an archive whose entries are compressed or larger than the file: torch stores them."""
+    """Raise WeightsError for an archive of another kind, and for one whose entries are compressed or larger than the
+    file: torch stores them.
+    """
     try:
         with zipfile.ZipFile(io.BytesIO(data)) as archive:
             entries = archive.infolist()
     except (zipfile.BadZipFile, ValueError, NotImplementedError, OSError) as error:
-        raise WeightsError(
-            "the weights file is damaged", where=str(path), got=str(error), fix="copy or download the file again"
-        ) from None
+        cut = not zipfile.is_zipfile(io.BytesIO(data))
+        got = f"the first part of a zip archive: {size_text(len(data))}, its end is missing" if cut else str(error)
+        raise WeightsError("the weights file is damaged", where=str(path), got=got, fix=COPY) from None
+    if (kind := kind_of_archive([entry.filename for entry in entries])) is not None:
+        raise _no_weights(path, kind)
     total = sum(entry.file_size for entry in entries)
     if total > len(data) or any(entry.compress_type != zipfile.ZIP_STORED for entry in entries):
         got = f"entries of {size_text(total)} in a file of {size_text(len(data))}"
