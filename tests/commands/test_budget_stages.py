@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import math
 import os
+import shutil
+import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,7 +15,8 @@ import pytest
 from surrogate_stages import LADDER, finish
 
 from maskcls import config, files
-from maskcls.commands.budget import train_stages
+from maskcls.commands.budget import kept_time, train_stages
+from maskcls.commands.budget.kept_time import time_kept
 from maskcls.commands.budget.train_stages import StageWork, begin_stages, continue_stages
 from maskcls.errors import BusyError, ResourceError, ResultError, Stopped
 from maskcls.machine.time_limit import TimeLimit
@@ -293,6 +296,50 @@ def test_an_interrupt_of_the_user_is_not_the_limit(machine: Machine, tmp_path: P
     with pytest.raises(Stopped):
         begin(machine, tmp_path / "r", 300)
     assert read_stages(StagesDir(tmp_path / "r")).stages[0].took_s is None
+
+
+@pytest.mark.parametrize("heads", [(), (HEADS,)], ids=["training", "heads"])
+def test_the_time_of_a_stage_that_is_killed_is_on_disk(
+    machine: Machine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, heads: tuple[StageSettings, ...]
+) -> None:
+    """Also of fitted heads, which have no epochs; a folder copied in the middle of a stage is what a kill leaves."""
+    monkeypatch.setattr(kept_time, "KEEP_S", 0.001)
+    machine.ladder = (*heads, *LADDER)
+    record, killed = StagesDir(tmp_path / "r").record, tmp_path / "killed"
+
+    def written(run: RunDir) -> None:
+        machine.now_s += 7.0
+        while '"passed_s": 7.0' not in record.read_text():
+            pass
+        shutil.copytree(record.parent, killed)
+        raise Stopped
+
+    machine.go_on = written  # type: ignore[method-assign]
+    with pytest.raises(Stopped):
+        begin(machine, tmp_path / "r", 300)
+    del machine.go_on
+    assert read_stages(StagesDir(killed)).stages[0].passed_s == 7.0
+    began_s = machine.now_s
+    go_on(machine, killed, math.inf)
+    assert read_stages(StagesDir(killed)).stages[0].took_s == 7.0 + machine.now_s - began_s
+
+
+def test_a_time_that_cannot_be_written_is_tried_again_and_ends_with_the_block(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(kept_time, "KEEP_S", 0.001)
+    calls, twice = [], threading.Event()
+
+    def write() -> None:
+        calls.append(threading.current_thread().name)
+        if len(calls) == 2:
+            twice.set()
+        raise OSError("no space left")
+
+    with time_kept(write):
+        assert twice.wait(60)
+    count = len(calls)
+    assert set(calls) == {"time of the stage"}
+    assert "time of the stage" not in [thread.name for thread in threading.enumerate()]
+    assert len(calls) == count
 
 
 class Killed(BaseException):

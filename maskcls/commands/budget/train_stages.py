@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from maskcls import config, files
+from maskcls.commands.budget.kept_time import time_kept
 from maskcls.durations import duration
 from maskcls.errors import Stopped
 from maskcls.machine.time_limit import TimeLimit
@@ -139,11 +140,12 @@ def _train_one(
             )
 
     try:
-        if run.env.exists():
-            report.note(f"stage {number} is continued: {stage_title(entry.settings, record.folds)}")
-            work.resume(run)
-        else:
-            work.train(stage_config(cfg, entry.settings), run, planned)
+        with time_kept(lambda: with_time(finished=False)):
+            if run.env.exists():
+                report.note(f"stage {number} is continued: {stage_title(entry.settings, record.folds)}")
+                work.resume(run)
+            else:
+                work.train(stage_config(cfg, entry.settings), run, planned)
     except BaseException:
         with_time(finished=is_finished(run))
         raise

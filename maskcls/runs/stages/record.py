@@ -17,8 +17,8 @@ class StageEntry(JsonFile):
     forecast_s  None where none can be made, see `measures`. left_s: of the time limit when it began.
     took_s      None: not finished.
 
-    passed_s    so far. Of a stage that was interrupted and continued, both are the sum of all times; of one that was
-                killed, what `seconds_on_disk` knows.
+    passed_s    so far, written every few seconds while the stage works. Of a stage that was interrupted or killed, and
+                continued, both are the sum of all times; where more is known from its files, see `seconds_on_disk`.
     """
 
     settings: StageSettings

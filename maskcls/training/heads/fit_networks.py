@@ -63,7 +63,8 @@ def fit_networks(experiment: Experiment, wanted: Sequence[int], accelerator: Acc
         began_s = time.monotonic()
         torch.set_num_threads(experiment.plans[member.task].threads)
         features = frozen_features(experiment, member, accelerator, report)
-        features_s = time.monotonic() - began_s
+        # Of features from the cache, what they took: with another image size they would have to be computed.
+        features_s = max(features.seconds, time.monotonic() - began_s)
         jobs = max(1, min(experiment.plans[member.task].threads, len(undone)))
         rows = {k: experiment.rows(member, k) for k in undone}
         every_VND = features.all_views

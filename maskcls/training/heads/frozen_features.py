@@ -9,6 +9,7 @@ import contextlib
 import hashlib
 import json
 import os
+import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -32,7 +33,7 @@ from maskcls.training.plans import fresh_network
 from maskcls.viewnames import parse_views, view_mean
 
 FORMAT = 1  # of the stored features
-FEATURES = "features"  # the tensor's name in the file
+FEATURES, SECONDS = "features", "seconds"  # names in the file: of the tensor, and of what it took to compute
 
 
 @dataclass(frozen=True)
@@ -43,12 +44,14 @@ class FrozenFeatures:
     eval_VND    float32, of the views of predict.views; more_AND: of the augmented views, A may be 0.
     averaged    whether photos are predicted from their mean features over predict.views: with a geometric mean of the
                 views, and linear heads.
+    seconds     what they took to compute, also where they were read from the cache.
     """
 
     network: Network
     eval_VND: Floats
     more_AND: Floats
     averaged: bool
+    seconds: float
 
     @property
     def all_views(self) -> Floats:
@@ -76,12 +79,14 @@ def frozen_features(
     place = _place(experiment, member, network, accelerator)
     stored = _read(place) if place is not None else None
     if stored is None:
-        stored = _computed(experiment, member, network, accelerator, report)
+        began_s = time.monotonic()
+        stored = _computed(experiment, member, network, accelerator, report), time.monotonic() - began_s
         if place is not None:
-            _keep(place, stored, report)
+            _keep(place, *stored, report)
+    feature_VND, seconds = stored
     views = len(parse_views(member.cfg.predict.views))
     averaged = view_mean(member.cfg.predict.views) == "geometric" and member.cfg.heads.kind != "mlp"
-    return FrozenFeatures(network.eval(), stored[:views], stored[views:], averaged)
+    return FrozenFeatures(network.eval(), feature_VND[:views], feature_VND[views:], averaged, seconds)
 
 
 def _computed(
@@ -159,22 +164,22 @@ def _place(experiment: Experiment, member: Member, network: Network, accelerator
         return None
 
 
-def _read(place: Path) -> Floats | None:
+def _read(place: Path) -> tuple[Floats, float] | None:
+    """Return the features of a file, and the seconds they took: 0 in a file of an earlier version."""
     if not place.is_file():
         return None
     try:
-        tensors, _ = load_state(place)
+        tensors, about = load_state(place)
     except MaskclsError:  # damaged, or deleted meanwhile: the features are computed again
         return None
     with contextlib.suppress(OSError):
         os.utime(place)  # the time of use, by which `data cache prune` keeps it
-    found: Floats = tensors[FEATURES].numpy()
-    return found
+    return tensors[FEATURES].numpy(), float(about.get(SECONDS, 0.0))
 
 
-def _keep(place: Path, feature_VND: Floats, report: Reporter) -> None:
+def _keep(place: Path, feature_VND: Floats, seconds: float, report: Reporter) -> None:
     try:
         place.parent.mkdir(parents=True, exist_ok=True)
-        save_state(place, {FEATURES: torch.from_numpy(feature_VND)}, {})
+        save_state(place, {FEATURES: torch.from_numpy(feature_VND)}, {SECONDS: round(seconds, 3)})
     except (OSError, MaskclsError) as error:
         report.note(f"the features are not kept for other runs: {error}")

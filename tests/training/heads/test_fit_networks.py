@@ -24,7 +24,7 @@ from tiny import hashes, log_lines, outcome, resume, tiny, train
 from maskcls.cli import run_app
 from maskcls.commands.data.cache import list_packs, prune_cache
 from maskcls.data.photos.cache_folder import cache_folder
-from maskcls.engine.checkpoint import load_predictor
+from maskcls.engine.checkpoint import load_predictor, load_state, save_state
 from maskcls.engine.compute.plan import Execution
 from maskcls.engine.device import start
 from maskcls.engine.fit import validation_reader
@@ -131,6 +131,21 @@ def test_features_are_computed_once_for_all_runs_of_the_same_photos(
         capsys.readouterr()
         assert train(drawn, tmp_path / str(number), *WORDS, other) == Exit.RESULT
         assert "features are computed again" in capsys.readouterr().err
+
+
+def test_the_log_has_what_features_took_also_where_they_are_from_the_cache(
+    drawn: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """From it `train --budget` forecasts larger images, whose features are not in the cache."""
+    monkeypatch.setenv("MASKCLS_CACHE", str(tmp_path / "cache"))
+    assert train(drawn, tmp_path / "first", *WORDS) == 0
+    (file,) = feature_files()
+    tensors, about = load_state(file)
+    for number, (seconds, known) in enumerate([(about["seconds"] + 6000, True), (None, False)]):
+        save_state(file, tensors, {"seconds": seconds} if known else {})  # without: a file of an earlier version
+        assert train(drawn, tmp_path / str(number), *WORDS) == 0
+        logs = [json.loads((tmp_path / f"{number}/fold{k}/log.jsonl").read_text()) for k in range(3)]
+        assert [log["seconds"] > 2000 for log in logs] == [known] * 3
 
 
 def test_without_the_cache_and_after_damage_the_bits_are_the_same(
