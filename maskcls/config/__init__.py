@@ -8,6 +8,7 @@ from maskcls.config.keys import flatten, preset_keys, put
 from maskcls.config.load import BACKBONE, DEFAULT, SettingOrigin, load, load_above, of_run, to_yaml, with_backbone
 from maskcls.config.overrides import parse_override, refuse_set_twice, setting
 from maskcls.config.validation import members, validate, without_automatic_baseline
+from maskcls.config.written_form import written_settings
 
 __all__ = [
     "BACKBONE",
@@ -28,4 +29,5 @@ __all__ = [
     "validate",
     "with_backbone",
     "without_automatic_baseline",
+    "written_settings",
 ]

@@ -22,7 +22,7 @@ from maskcls.results.submissions.write import SUBMISSION
 from maskcls.rundir import PretrainedTrunk, RepeatsDir, RunDir, StagesDir, StudyDir, SynthDir
 from maskcls.runs.decision_file import check_calibrated
 from maskcls.runs.environment import read_environment
-from maskcls.runs.folders.killed_start import strange_files
+from maskcls.runs.folders.killed_start import strange_files, whose_files
 from maskcls.runs.identity import files_read
 from maskcls.runs.integrity.oof_file import read_run_oof
 from maskcls.runs.overrides import RULE_WITHOUT_ADAPTATION, refuse_adapting, refuse_predicting, with_overrides
@@ -310,6 +310,7 @@ def refuse_existing(run: RunDir, data: Path) -> None:
         raise BusyError(
             "the folder holds files that a run would replace",
             where=str(run.path),
+            got=whose_files(run),
             offenders=taken,
             fix="choose another --run, or move them away",
         )

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from maskcls import config
 from maskcls.errors import BusyError, UsageError
 from maskcls.rundir import RepeatsDir, RunDir, StagesDir, StudyDir
-from maskcls.runs.folders.killed_start import is_written_config
 from maskcls.runs.repeats.repeat_runs import refuse_single
 from maskcls.schema import Config
 
@@ -18,7 +18,9 @@ def refuse_other_folder(folder: StudyDir) -> None:
         raise BusyError("the folder holds a run", where=str(path), fix=fix)
     files = (folder.base, folder.database, folder.table, folder.result, folder.winner)
     written = (*files, folder.workers, folder.report.parent, path / "trials")
-    begun = folder.lock_file.exists() and is_written_config(folder.base)  # it is written first, then study.json
+    begun = (
+        folder.lock_file.exists() and config.written_settings(folder.base) is not None
+    )  # it is written first, then study.json
     if taken := [one.name for one in written if one.exists() and not (begun and one == folder.base)]:
         raise BusyError("the folder holds files that a search would replace", where=str(path), offenders=taken, fix=fix)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -12,7 +13,9 @@ from tiny import hashes, recipe
 
 from maskcls import config, files
 from maskcls.cli import run_app
-from maskcls.errors import BusyError, Exit
+from maskcls.config import written_settings
+from maskcls.config.yaml12 import dump_yaml
+from maskcls.errors import BusyError, Exit, ResultError
 from maskcls.rundir import RepeatsDir, RunDir, StagesDir, SynthDir
 from maskcls.runs.checks import refuse_existing
 from maskcls.runs.folders.killed_start import strange_files
@@ -42,6 +45,64 @@ def test_a_start_is_begun_again_after_each_of_its_commits(run: RunDir, tmp_path:
         assert strange_files(run) == []
         refuse_existing(run, tmp_path / "data")
     assert [path.name for path in run.path.iterdir()] == [".lock"]
+
+
+def of_another_version(settings: Path) -> None:
+    """Remove a setting, rename one and add one: what another version has otherwise."""
+    found = written_settings(settings)
+    assert found is not None
+    del found["train"]["epochs"]
+    found["optim"]["rate"] = found["optim"].pop("lr")
+    found["new_section"] = {"a": [1, 2]}
+    settings.write_text(dump_yaml(found))
+    with pytest.raises(ResultError, match="of another version of maskcls"):
+        config.of_run(settings)
+
+
+def test_a_killed_start_of_another_version_is_begun_again(run: RunDir, tmp_path: Path) -> None:
+    of_another_version(run.config)
+    for path in (None, *reversed(required_files(run))):
+        if path is not None:
+            path.unlink()
+        assert strange_files(run) == []
+        refuse_existing(run, tmp_path / "data")
+
+
+@pytest.mark.parametrize("of", [RepeatsDir, StagesDir])
+def test_a_killed_start_of_runs_of_another_version_is_begun_again(
+    run: RunDir, tmp_path: Path, of: type[RepeatsDir] | type[StagesDir]
+) -> None:
+    of_another_version(run.config)
+    folder = of(tmp_path / "runs")
+    files.commit(folder.config, run.config.read_bytes())
+    refuse_existing(RunDir(folder.path), tmp_path / "data")
+
+
+def test_settings_that_a_person_wrote_are_no_killed_start_of_another_version(run: RunDir) -> None:
+    """Not in the form of maskcls, a few alone, or with tasks of another form."""
+    found = written_settings(run.config)
+    assert found is not None
+    some = {"model": found["model"], "optim": found["optim"]}
+    for text in (dump_yaml(found) + "\n", json.dumps(found), dump_yaml(some), "", "[1]\n", "\xff"):
+        run.config.write_text(text)
+        assert written_settings(run.config) is None
+        assert len(strange_files(run)) == 4
+    for tasks in (None, 3, ["mask"], [{"name": "mask"}], [{"name": "mask", "classes": ["a"], "bins": []}]):
+        run.config.write_text(dump_yaml(found | {"tasks": tasks}))
+        assert len(strange_files(run)) == 4
+
+
+def test_the_refusal_says_whose_the_files_can_be(run: RunDir, tmp_path: Path) -> None:
+    files.commit(run.fold(0).done, b"mine")
+    with pytest.raises(BusyError) as caught:
+        refuse_existing(run, tmp_path / "data")
+    begun = "a command of maskcls began here (process 7 on node1), but no start that was killed leaves these files"
+    assert caught.value.got == f"no run, as it has no env.json; {begun}"
+    assert caught.value.offenders == ("fold0",)
+    run.lock_file.unlink()
+    with pytest.raises(BusyError) as caught:
+        refuse_existing(run, tmp_path / "data")
+    assert caught.value.got == "no run, as it has no env.json, and no sign of a start that was killed"
 
 
 def test_files_of_a_run_whose_lock_nobody_took_are_kept(run: RunDir) -> None:

@@ -1,7 +1,7 @@
 """What a killed start left in a folder: files that its command, given again, may replace.
 
 A command writes its name into the lock of the folder, then the files of the identity in their order, and env.json last.
-What does not look like that may be a user's, and is kept.
+What does not look like that may be a user's, and is kept. The killed start may be of another version of maskcls.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from pathlib import Path
 
 from maskcls import config, files
 from maskcls.errors import BusyError, MaskclsError
+from maskcls.labels import LabelSpace
 from maskcls.rundir import RunDir
 from maskcls.runs.identity import identity_files, required_files
 from maskcls.runs.locks.run_lock import last_holder
@@ -30,12 +31,13 @@ def strange_files(run: RunDir) -> list[str]:
     return [run.place(path) for path in found]
 
 
-def is_written_config(path: Path) -> bool:
-    """Tell whether a file holds settings byte for byte as maskcls writes them, and not as a person does."""
-    try:
-        return config.to_yaml(config.of_run(path)).encode() == files.read_file(path, files.RUN_FILE)
-    except MaskclsError:
-        return False
+def whose_files(run: RunDir) -> str:
+    """Return in words whose the files of a folder without env.json can be, for messages about `strange_files`."""
+    holder, no_run = last_holder(run), f"no run, as it has no {run.env.name}"
+    if holder is None:
+        return f"{no_run}, and no sign of a start that was killed"
+    by = f"process {holder.process} on {holder.host}"
+    return f"{no_run}; a command of maskcls began here ({by}), but no start that was killed leaves these files"
 
 
 def refuse_strange_settings(folder: Path, settings: Path, *records: Path) -> None:
@@ -43,7 +45,7 @@ def refuse_strange_settings(folder: Path, settings: Path, *records: Path) -> Non
 
     settings  which it wrote first. records: JSON files with a digest, which it may have written next.
     """
-    taken = [] if not settings.exists() or is_written_config(settings) else [settings]
+    taken = [] if not settings.exists() or config.written_settings(settings) is not None else [settings]
     taken += [path for path in records if path.exists() and not (settings.exists() and has_digest(path))]
     if taken:
         raise BusyError(
@@ -71,19 +73,19 @@ def _is_begun_identity(run: RunDir, there: list[Path]) -> bool:
         return False
     if not there:
         return True
-    if not is_written_config(run.config):
+    settings = config.written_settings(run.config)
+    if settings is None:
         return False
     try:
-        return _are_tables(run, there)
-    except MaskclsError:
+        return _are_tables(run, there, LabelSpace.from_json(settings["tasks"]))
+    except (MaskclsError, KeyError, TypeError, ValueError):  # the last three: tasks of a form that this version has not
         return False
 
 
-def _are_tables(run: RunDir, there: list[Path]) -> bool:
+def _are_tables(run: RunDir, there: list[Path], space: LabelSpace) -> bool:
     """Tell whether labels, training table and folds, where they are there, have the form of a run's."""
     from maskcls.data.rows import folds, manifest  # pandas
 
-    space = config.of_run(run.config).space
     if run.labels in there and files.read_file(run.labels, files.RUN_FILE) != files.json_bytes(space.to_json()):
         return False
     if run.manifest in there:
