@@ -14,6 +14,7 @@ from maskcls.csvfile import TABLE
 from maskcls.data.layouts.source import check_data
 from maskcls.data.photos.cache_folder import cache_folder
 from maskcls.errors import BusyError, DataError, UsageError, WeightsError, shell_word
+from maskcls.nn.weights.file_kinds import with_advice
 from maskcls.results.csv_with_origin import check_free
 from maskcls.results.pseudo.label_columns import PSEUDO_LABELS
 from maskcls.results.pseudo.rule_options import read_rule
@@ -65,7 +66,7 @@ def check_training(data: Path, cfg: Config, folds: str | None) -> None:
             where = f"separate.{name}.model.weights" if name else "model.weights"
             raise WeightsError("there is no such file", where=where, got=file, fix="check the path")
         if file is not None:
-            files.check_file(Path(file), WEIGHTS)
+            files.check_file(Path(file), with_advice(WEIGHTS, Path(file)))
 
 
 def check_pretraining(data: Path, cfg: Config, trunk: PretrainedTrunk, *, force: bool) -> None:
@@ -87,7 +88,7 @@ def check_pretraining(data: Path, cfg: Config, trunk: PretrainedTrunk, *, force:
     for file in weights:
         if not file.exists():
             raise WeightsError("there is no such file", where="model.weights", got=str(file), fix="check the path")
-        files.check_file(file, WEIGHTS)
+        files.check_file(file, with_advice(WEIGHTS, file))
 
 
 def check_self_training(data: Path, cfg: Config, unlabelled: Path | None, rule: Mapping[str, Any]) -> None:

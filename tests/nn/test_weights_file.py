@@ -165,11 +165,14 @@ def test_a_folder_and_a_file_beside_weights_name_a_file_to_give(tmp_path: Path) 
     for path in (tmp_path, tmp_path / "config.json"):
         assert str(refused(path).fix).endswith(f"such as {tmp_path / 'model.safetensors'}")
     run = RunDir(tmp_path)
-    run.env.write_text("{}")
     best = run.fold(1).best.tensors
     best.parent.mkdir(parents=True)
     best.touch()
-    assert str(refused(tmp_path).fix).endswith(f"such as {best}")
+    assert str(refused(run.fold(1).path).fix).endswith(f"such as {best}")
+    run.env.write_text("{}")
+    run.config.write_text("seed: 0\n")
+    for path in (tmp_path, run.config, run.env):
+        assert str(refused(path).fix).endswith(f"such as {best}")
 
 
 # --- prefixes

@@ -5,10 +5,11 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-from maskcls.rundir import RepeatsDir, RunDir, StagesDir
+from maskcls.files import FileKind
+from maskcls.rundir import FoldDir, RepeatsDir, RunDir, StagesDir
 
 AGAIN = "download the file again, or save the state_dict() again, preferably as safetensors"
 JOIN = "join the parts in one file: load each with safetensors.torch.load_file, then save_file({**a, **b}, FILE)"
@@ -91,12 +92,20 @@ def kind_of_archive(names: Sequence[str]) -> OtherKind | None:
     return OtherKind(f"a zip archive with {shown or 'nothing in it'}", UNPACK)
 
 
-def weights_within(folder: Path) -> list[str]:
-    """Return files of weights in a folder, the best ones of a run first; at most SHOWN_FILES paths within it."""
+def with_advice(kind: FileKind, path: Path) -> FileKind:
+    """Return the kind with advice for a folder that was given in place of a file of weights: a file in it."""
+    found = _weights_within(path) if path.is_dir() else None
+    return kind if found is None else replace(kind, fix=f"give a file in it, such as {path / found}")
+
+
+def _weights_within(folder: Path) -> Path | None:
+    """Return a file of weights in a folder, as a path within it: of a run and of its networks the best one."""
     marks = (RunDir(folder).env, StagesDir(folder).config, RepeatsDir(folder).config)
-    best = sorted(RunDir(folder).best_weights()) if any(mark.is_file() for mark in marks) else []
-    plain = sorted(path for path in folder.glob("*") if path.suffix in SUFFIXES and path.is_file())
-    return [path.relative_to(folder).as_posix() for path in (*best, *plain)][:SHOWN_FILES]
+    if any(mark.is_file() for mark in marks) and (best := RunDir(folder).best_weights()):
+        return min(best).relative_to(folder)
+    plain = sorted(path for path in folder.glob("*") if path.suffix in SUFFIXES)
+    found = next((path for path in (FoldDir(folder).best.tensors, *plain) if path.is_file()), None)
+    return None if found is None else found.relative_to(folder)
 
 
 def _kind_of_text(path: Path, data: bytes) -> OtherKind | None:
@@ -126,5 +135,5 @@ def _kind_of_json(path: Path, data: bytes) -> OtherKind:
 
 def _beside(path: Path) -> str:
     """Return the advice to give a file of weights of the same folder, if there is any."""
-    found = weights_within(path.parent)
-    return f"give a file of weights, such as {path.with_name(found[0])}" if found else TORCH_ONLY
+    found = _weights_within(path.parent)
+    return f"give a file of weights, such as {path.parent / found}" if found else TORCH_ONLY

@@ -21,7 +21,7 @@ from torch import Tensor
 
 from maskcls.errors import WeightsError
 from maskcls.files import FileKind, read_file, size_text
-from maskcls.nn.weights.file_kinds import AGAIN, OtherKind, kind_of_archive, kind_of_bytes, weights_within
+from maskcls.nn.weights.file_kinds import AGAIN, OtherKind, kind_of_archive, kind_of_bytes, with_advice
 
 WEIGHTS = FileKind("the weights", WeightsError, 64 << 30)  # larger than those of any network in timm
 NESTED = 4  # names at most before the name of a tensor in a checkpoint; such files hold them below one or two
@@ -41,7 +41,7 @@ def read_tensors(path: Path, *, most: int = WEIGHTS.most) -> dict[str, Tensor]:
     Raises WeightsError for any other file, and for a file that asks for code.
     """
     # Read, not memory-mapped: if a mapped file is replaced while in use, the weights change.
-    data = read_file(path, FileKind(WEIGHTS.name, WeightsError, most, _fix_of_path(path)))
+    data = read_file(path, with_advice(FileKind(WEIGHTS.name, WeightsError, most), path))
     if data[8:9] == b"{":
         return _read_safetensors(path, data)
     if data.startswith(TORCH):
@@ -50,12 +50,6 @@ def read_tensors(path: Path, *, most: int = WEIGHTS.most) -> dict[str, Tensor]:
         raise _no_weights(path, OtherKind("an empty file (0 bytes)", AGAIN))
     kind = kind_of_bytes(path, data)
     raise _no_weights(path, OtherKind(f"{size_text(len(data))}; {kind.what}", kind.fix))
-
-
-def _fix_of_path(path: Path) -> str:
-    """Return what to do when a path cannot be read: of a folder, give a file in it."""
-    found = weights_within(path) if path.is_dir() else []
-    return f"give a file in it, such as {path / found[0]}" if found else WEIGHTS.fix
 
 
 def _no_weights(path: Path, kind: OtherKind) -> WeightsError:
