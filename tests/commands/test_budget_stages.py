@@ -15,14 +15,15 @@ import pytest
 from surrogate_stages import LADDER, finish
 
 from maskcls import config, files
-from maskcls.commands.budget import kept_time, train_stages
-from maskcls.commands.budget.kept_time import time_kept
+from maskcls.commands.budget import train_stages
 from maskcls.commands.budget.train_stages import StageWork, begin_stages, continue_stages
 from maskcls.errors import BusyError, ResourceError, ResultError, Stopped
 from maskcls.machine.time_limit import TimeLimit
 from maskcls.rundir import RunDir, StagesDir
+from maskcls.runs.stages import kept_time
 from maskcls.runs.stages.answering import answering_run
 from maskcls.runs.stages.forecasting import StageCost
+from maskcls.runs.stages.kept_time import time_kept
 from maskcls.runs.stages.ladder import CHOSEN, StageSettings, stage_work
 from maskcls.runs.stages.record import read_stages, refuse_begun_stages
 from maskcls.schema import Config

@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from maskcls import config, files
-from maskcls.commands.budget.kept_time import time_kept
 from maskcls.durations import duration
 from maskcls.errors import Stopped
 from maskcls.machine.time_limit import TimeLimit
@@ -17,6 +16,7 @@ from maskcls.rundir import RunDir, StagesDir
 from maskcls.runs.checks import wanted_folds
 from maskcls.runs.stages.answering import finished_stages
 from maskcls.runs.stages.forecasting import MARGIN, StageCost, forecasts, measured_cost, measures, next_stage
+from maskcls.runs.stages.kept_time import time_kept
 from maskcls.runs.stages.ladder import stage_config
 from maskcls.runs.stages.record import StageEntry, StagesRecord, is_finished, read_begun_stages, write_stages
 from maskcls.runs.stages.seconds_on_disk import with_known_seconds
