@@ -310,9 +310,11 @@ def test_the_time_of_a_stage_that_is_killed_is_on_disk(
 
     def written(run: RunDir) -> None:
         machine.now_s += 7.0
-        while '"passed_s": 7.0' not in record.read_text():
+        while '"passed_s": 7.0' not in (text := record.read_text()):
             pass
-        shutil.copytree(record.parent, killed)
+        shutil.copytree(run.path, killed / run.path.name)  # not the whole folder, in which the record is being replaced
+        shutil.copy(StagesDir(record.parent).config, killed)
+        StagesDir(killed).record.write_text(text)
         raise Stopped
 
     machine.go_on = written  # type: ignore[method-assign]
