@@ -128,6 +128,18 @@ def cache_of_its_own(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]
         yield
 
 
+@pytest.fixture(scope="session", autouse=True)
+def no_waits_for_the_disk() -> Iterator[None]:
+    """Wait for no disk: in tests no machine loses its power, and thousands of commits wait 1 to 3 ms each, twice.
+
+    That commits do wait, and in which order, is tested with a function that notes it (tests/files/test_commit.py).
+    A closed handle is an error still.
+    """
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(os, "fsync", os.fstat)
+        yield
+
+
 @pytest.fixture(autouse=True)
 def same_draws() -> None:
     """Seed every test alike, so that what it draws does not depend on the tests that ran before it in its process."""

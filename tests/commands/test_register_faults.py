@@ -10,7 +10,7 @@ from tiny import resume, train
 from maskcls.errors import ResourceError
 from maskcls.rundir import RunDir
 from maskcls.runs.choices.register import read_register
-from maskcls.runs.locks import waiting_lock as locking
+from maskcls.runs.locks.waiting_lock import waiting_lock
 
 
 def test_a_damaged_register_loses_no_training(drawn: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -24,14 +24,13 @@ def test_a_damaged_register_loses_no_training(drawn: Path, tmp_path: Path, capsy
     assert [one.kind for one in read_register(RunDir(tmp_path / "a")).attempts] == ["run"]
 
 
-def test_a_lock_that_is_never_released_is_not_waited_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(locking, "WAIT_S", 0.05)
+def test_a_lock_that_is_never_released_is_not_waited_for(tmp_path: Path) -> None:
     path = tmp_path / ".lock"
     with (
-        locking.waiting_lock(path),
+        waiting_lock(path),
         pytest.raises(ResourceError, match="another process holds a lock"),
-        locking.waiting_lock(path),
+        waiting_lock(path, wait_s=0.05),
     ):
         pass
-    with locking.waiting_lock(path):  # released
+    with waiting_lock(path, wait_s=0.05):  # released
         pass

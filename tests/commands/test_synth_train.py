@@ -89,7 +89,6 @@ def test_killed_after_any_commit_it_is_continued_to_the_same_bits(
     assert synth(drawn, tmp_path / "whole", "--folds", "0,1", "synth.steps=1") == 0
     whole = weights(tmp_path / "whole")
     save_every_step(monkeypatch)
-    monkeypatch.setattr(os, "fsync", lambda handle: None)
     replace, copies, run = os.replace, list[Path](), tmp_path / "g"
 
     def and_copy(source: Path, target: Path) -> None:
