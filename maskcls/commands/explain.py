@@ -45,7 +45,8 @@ from maskcls.training.explaining.batch import (
 from maskcls.training.explaining.own_folds import Chosen, InTable, choose_networks, find_in_table
 from maskcls.training.person_clustering import averaging_for
 from maskcls.training.predicting.loaded_networks import load_networks
-from maskcls.training.prediction import note_other_cropping, note_other_versions, work_in_words
+from maskcls.training.predicting.other_cropping import note_other_cropping
+from maskcls.training.prediction import note_other_versions, work_in_words
 from maskcls.training.stored_experiment import check_data_unchanged, open_experiment
 from maskcls.viewnames import parse_views
 
@@ -107,7 +108,7 @@ def explain(
     accelerator = start(experiment.cfg.device)
     refuse_several("maskcls explain")
     cropped = next((folder for folder in (root, *root.parents) if (folder / ABOUT).exists()), root)
-    note_other_cropping(experiment, env, cropped, report)
+    note_other_cropping(run, cropped, report, experiment.photo_root)
     note_other_versions(run, report)
     found: dict[int, ExplainedPhoto] = {}
     for (_, chosen), rows in _rows_by_networks(places, env, experiment.cfg, asked).items():
