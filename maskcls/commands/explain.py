@@ -11,7 +11,6 @@ import numpy as np
 import pandas as pd
 
 from maskcls import files
-from maskcls.data.photos.crops import ABOUT
 from maskcls.data.photos.images import read_image
 from maskcls.data.photos.rgb import Pixels
 from maskcls.data.rows import manifest as tables
@@ -107,8 +106,7 @@ def explain(
     places = find_in_table(experiment, photos)
     accelerator = start(experiment.cfg.device)
     refuse_several("maskcls explain")
-    cropped = next((folder for folder in (root, *root.parents) if (folder / ABOUT).exists()), root)
-    note_other_cropping(run, cropped, report, experiment.photo_root)
+    note_other_cropping(run, root, report, experiment.photo_root)
     note_other_versions(run, report)
     found: dict[int, ExplainedPhoto] = {}
     for (_, chosen), rows in _rows_by_networks(places, env, experiment.cfg, asked).items():

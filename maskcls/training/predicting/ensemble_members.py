@@ -14,7 +14,7 @@ import numpy as np
 
 from maskcls import config, files, owned
 from maskcls.data.rows import manifest as tables
-from maskcls.errors import DataError, MaskclsError, ResultError, UsageError, WeightsError
+from maskcls.errors import DataError, MaskclsError, ResultError, UsageError, WeightsError, shell_word
 from maskcls.labels import LabelSpace
 from maskcls.machine import refuse_several
 from maskcls.results.ensembles.external import MEMBER, read_member
@@ -89,8 +89,10 @@ def read_members(
     for text, run in runs.items():
         with _about(text):
             note_member_cropping(run, photos.of(member_data(text) or data, run).root, report)
-    for file in (Path(file) for text in given if text not in runs for file in files_of(text)):
-        files.check_file(file, MEMBER)
+    for text in given:
+        with _about(text):
+            for file in () if text in runs else files_of(text):
+                files.check_file(Path(file), MEMBER)
     members = []
     for place, text in enumerate(given):
         report.images("members", place, len(given))
@@ -115,7 +117,7 @@ def _about(member: str) -> Iterator[None]:
     except MaskclsError as error:
         if files_of(member)[0] in str(error):
             raise
-        name = f"member {member}"
+        name = f"member {shell_word(member)}"
         raise error.with_where(f"{name}: {error.where}" if error.where else name) from None
 
 

@@ -24,26 +24,33 @@ def trained_root(run: RunDir) -> Path:
 
 
 def note_other_cropping(run: RunDir, root: Path, report: Reporter, trained: Path | None = None) -> None:
-    """Print a note, once, when the photos below root were cropped in another way than a run's training photos.
+    """Print a note, once, when photos were cropped in another way than a run's training photos.
 
+    root     the photos are below it; it, or a folder above it, says how they were cropped.
     trained  the folder of the training photos; None: where they were when the training began.
     """
     trained = trained or trained_root(run)
     if fault := _other_cropping(run, root, trained):
-        report.once(f"{fault}; {_same_crop(run, trained)}")
+        report.once(f"{fault}; use {_way_out(run, trained)}")
 
 
 def note_member_cropping(run: RunDir, root: Path, report: Reporter) -> None:
     """Print the same note about a member of an ensemble, which may have its own copy of the photos."""
     trained = trained_root(run)
     if fault := _other_cropping(run, root, trained):
-        own = f"name the member with its own copy of the photos: {shell_word(f'{run.path},{COPY}')}"
-        report.once(f"{fault}; {own}; {_same_crop(run, trained)}")
+        own = shell_word(f"{run.path},{COPY}")
+        report.once(f"{fault}; name the member with its own copy of the photos, {own}: {_way_out(run, trained)}")
+
+
+def cropped_root(folder: Path) -> Path:
+    """Return the folder that says how its photos were cropped: this one or one above it; else this one."""
+    full = folder.resolve()
+    return next((above for above in (full, *full.parents) if (above / ABOUT).exists()), folder)
 
 
 def _other_cropping(run: RunDir, root: Path, trained: Path) -> str | None:
     """Say in one line that photos were cropped in another way; None if they were not."""
-    known, found = read_environment(run).cropping, cropping(root)
+    known, found = read_environment(run).cropping, cropping(cropped_root(root))
     if found == known:
         return None
     both = f"{root} ({_in_words(found)}), {trained} ({_in_words(known)})"
@@ -64,12 +71,12 @@ def _in_words(found: Mapping[str, Any] | None) -> str:
     return f"{ABOUT}: margin {found['margin']}, aspect {shape}, {detector}"
 
 
-def _same_crop(run: RunDir, trained: Path) -> str:
-    """Say how photos are cropped as a run's training photos."""
+def _way_out(run: RunDir, trained: Path) -> str:
+    """Say which photos are cropped as a run's training photos, and how they are made."""
     known: Mapping[str, Any] | None = read_environment(run).cropping
     if known is None:
-        return "the photos as they are, not cropped, are like them"
+        return "the photos as they were before a crop"
     if cropping(trained) != known:
-        return "crop the photos as the training photos were"
+        return "a copy that is cropped as the training photos were"
     finder = " --detector FILE" if known["detector"] and not known["fixed"] else ""
-    return f"such a copy is made by maskcls data crop … -o {COPY} --like {shell_word(trained / ABOUT)}{finder}"
+    return f"a copy by maskcls data crop … -o {COPY} --like {shell_word(trained / ABOUT)}{finder}"
