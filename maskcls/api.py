@@ -288,7 +288,12 @@ def _named(member: Member) -> str:
 def as_path(value: object, name: str) -> Path:
     """Return an argument as a path; UsageError, naming the argument, for what names no file or folder."""
     text = os.fspath(value) if isinstance(value, str | os.PathLike) else None
-    _check_type(isinstance(text, str) and text != "", name, value, "the name of a file or folder, as text or a Path")
+    _check_type(
+        isinstance(text, str) and text != "" and "\0" not in text,
+        name,
+        value,
+        "the name of a file or folder, as text or a Path",
+    )
     return Path(str(text))
 
 

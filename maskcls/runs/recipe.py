@@ -111,7 +111,7 @@ def _refuse_spaces(given: Sequence[str]) -> None:
     """Raise UsageError for spaces beside a comma, as in "RUN, DATA", unless they belong to a name that exists."""
     for text in given:
         for part in files_of(text):
-            if not os.path.exists(part) and os.path.exists(bare := part.strip()):
+            if not os.path.exists(part) and os.path.exists(bare := os.path.expanduser(part.strip())):
                 got, fix = repr(text), f"leave out the spaces beside {shell_word(bare)}"
                 raise UsageError("a member has spaces that belong to no name", got=got, fix=fix)
 

@@ -75,7 +75,7 @@ def read_members(
         raise UsageError("none of the members is a run", got=", ".join(given), fix=fix)
     for text, run in runs.items():
         with _about(text):
-            read_environment(run)
+            _check_run(run)
     first, *_ = runs.values()
     cfg = config.of_run(first.config)
     changed = with_overrides(cfg, list(overrides))  # refuses other settings before torch is imported
@@ -107,6 +107,16 @@ def read_members(
         members.append(EnsembleMember(text, test, oof))
     report.images("members", len(given), len(given))
     return cfg, photos, members
+
+
+def _check_run(run: RunDir) -> None:
+    """Raise ResultError for a folder that is no run; it may be the photos of the member before it."""
+    try:
+        read_environment(run)
+    except ResultError as error:
+        if error.fix != "check the path":
+            raise
+        raise error.with_fix("check the path; a member's own copy of the photos follows a comma: RUN,DATA") from None
 
 
 @contextmanager
