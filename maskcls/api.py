@@ -36,7 +36,7 @@ from maskcls.rundir import RunDir
 from maskcls.runs.checks import check_training, refuse_existing
 from maskcls.runs.environment import read_environment
 from maskcls.runs.integrity.oof_file import read_run_oof
-from maskcls.runs.recipe import with_answering_run
+from maskcls.runs.recipe import files_of, with_answering_run
 from maskcls.runs.stages.answering import answering_run
 from maskcls.show.terminal.progress import Reporter, main_process
 
@@ -48,6 +48,7 @@ if TYPE_CHECKING:
 __all__ = ["Evaluation", "MaskclsError", "Model", "Predictions", "ensemble", "evaluate", "load", "train"]
 
 Name = str | os.PathLike[str]
+Member = Name | tuple[Name, Name]
 PhotoLike = Name | NDArray[np.uint8]
 Settings = Mapping[str, Any]
 
@@ -112,7 +113,11 @@ class Model:
         return Predictions(np.array(ids, dtype=np.str_), np.concatenate(rows), self.space, dict(model.origin))
 
     def decide(self, predictions: Predictions) -> Ints:
-        """Return the joint class (N,) int64 of each row: by the decision rule of a model that has one."""
+        """Return the joint class (N,) int64 of each row: by the decision rule of a model that has one.
+
+        Raises UsageError for what is no `Predictions`.
+        """
+        _check_type(isinstance(predictions, Predictions), "predictions", predictions, "what `predict` returned")
         return self.network().decide(predictions.prob)
 
     def out_of_fold(self) -> Predictions:
@@ -158,12 +163,12 @@ def load(
     """
     if engine not in (None, *get_args(Engine)):
         raise UsageError("there is no such engine", got=str(engine), expected=" or ".join(get_args(Engine)))
-    folder = answering_run(Path(path))
+    folder, words = answering_run(as_path(path, "path")), overrides(settings)
     if folder.is_dir():
         read_environment(RunDir(folder))
         return Model(folder, of_run(RunDir(folder).config).space, dict(settings or {}), engine, rule, progress)
     with Reporter(quiet=not progress) as report:
-        opened = open_model(folder, overrides(settings), engine=engine, decide=rule, report=report)
+        opened = open_model(folder, words, engine=engine, decide=rule, report=report)
     return Model(folder, opened.space, dict(settings or {}), engine, rule, progress, opened)
 
 
@@ -184,23 +189,24 @@ def train(
     settings  by dotted key, above the files: {"optim.lr": 1e-4, "folds.k": 3}.
     folds     numbers of the folds to train; None: all.
 
-    Raises BusyError when the run exists, ConfigError or DataError for wrong settings or data.
+    Raises BusyError when the run exists, ConfigError or DataError for wrong settings or data, UsageError for arguments
+    of another type.
     """
-    files = [Path(config)] if isinstance(config, str | os.PathLike) else [Path(name) for name in config]
-    cfg, origins, note = load_described(Path(data), files, overrides(settings))
-    folder, wanted = RunDir(Path(run)), None if folds is None else ",".join(map(str, folds))
-    check_training(Path(data), cfg, wanted)
+    files = [as_path(name, "config") for name in as_list(config, "config")]
+    photos, folder, wanted = as_path(data, "data"), RunDir(as_path(run, "run")), _fold_numbers(folds)
+    cfg, origins, note = load_described(photos, files, overrides(settings))
+    check_training(photos, cfg, wanted)
     with Reporter(quiet=not (progress and main_process())) as report:
         for line in [*([note] if note else []), *unused_in_training(cfg, origins)]:
             report.note(line)
         if main_process():
-            refuse_existing(folder, Path(data))
+            refuse_existing(folder, photos)
         from maskcls.show.report.after_training import after_training, note_missing_report
 
         note_missing_report(cfg, report)
         from maskcls.commands.train import train as work
 
-        summary = work(Path(data), cfg, folder, folds=wanted, report=report, origins=with_backbone(cfg, origins))
+        summary = work(photos, cfg, folder, folds=wanted, report=report, origins=with_backbone(cfg, origins))
         if summary is not None:
             after_training(folder, report)
     return Model(folder.path, cfg.space, progress=progress)
@@ -216,11 +222,11 @@ def evaluate(what: Name, answers: Name | None = None) -> Evaluation:
     """
     from maskcls.commands.evaluate import evaluate as work
 
-    return work(answering_run(Path(what)), None if answers is None else Path(answers))
+    return work(answering_run(as_path(what, "what")), None if answers is None else as_path(answers, "answers"))
 
 
 def ensemble(
-    members: Name | Sequence[Name],
+    members: Member | Sequence[Member],
     data: Name,
     output: Name,
     *,
@@ -233,8 +239,9 @@ def ensemble(
 ) -> EnsembleResult:
     """Combine runs and files of predictions into one submission, as `maskcls ensemble` does.
 
-    members   one or several: run folders, or "RUN,DATA" with a run's own copy of the photos, such as a cropped one; or
-              files of predictions, as "FILE" or "FILE,OOF_FILE".
+    members   one name, or a list: run folders, or "RUN,DATA" with a run's own copy of the photos, such as a cropped
+              one; or files of predictions, as "FILE" or "FILE,OOF_FILE". In a list, a pair may be a tuple:
+              [RUN, (RUN, DATA)]. A tuple of two names by itself is two members.
     data      the photos to predict.
     output    the submission to write.
     method    mean, geometric, vote, rank, greedy, bagged, convex, convex-tasks, tasks, stack or weights.
@@ -243,17 +250,19 @@ def ensemble(
     settings  of `predict.*` and `device.*`, to predict again.
     force     replace the output; the old one is kept as .bak.
 
-    Raises what the command raises; all are MaskclsError.
+    Raises what the command raises, and UsageError for arguments of another type; all are MaskclsError.
     """
+    given = [_named(member) for member in as_list(members, "members")]
+    photos, written_to, shares = as_path(data, "data"), as_path(output, "output"), _weights(weights)
     with Reporter(quiet=not progress) as report:
         from maskcls.commands.ensemble import ensemble as work
 
         return work(
-            [_named(member) for member in ([members] if isinstance(members, str | os.PathLike) else members)],
-            Path(data),
-            Path(output),
+            given,
+            photos,
+            written_to,
             method=method,
-            weights=None if weights is None else ",".join(map(repr, map(float, weights))),
+            weights=shares,
             decide=rule,
             force=force,
             overrides=overrides(settings),
@@ -261,26 +270,88 @@ def ensemble(
         )
 
 
-def _named(member: Name) -> str:
-    """Return a member of an ensemble as a command line names it; of a folder of stages, the one that answers."""
-    return with_answering_run(os.fspath(member), answering_run)
+def _named(member: Member) -> str:
+    """Return a member of an ensemble as a command line names it; of a folder of stages, the one that answers.
+
+    Raises UsageError for what names none, and for a pair whose names would be read as others.
+    """
+    if not isinstance(member, tuple):
+        return with_answering_run(os.fspath(as_path(member, "members")), answering_run)
+    _check_type(len(member) == 2, "members", member, "(RUN, DATA) or (FILE, OOF_FILE)")
+    pair = [os.path.expanduser(as_path(part, "members")) for part in member]
+    if files_of(text := ",".join(pair)) != pair:
+        got, fix = " | ".join(files_of(text)), "rename one of them, without a comma"
+        raise UsageError("the names of a pair have commas that divide them otherwise", where=text, got=got, fix=fix)
+    return with_answering_run(text, answering_run)
+
+
+def as_path(value: object, name: str) -> Path:
+    """Return an argument as a path; UsageError, naming the argument, for what names no file or folder."""
+    text = os.fspath(value) if isinstance(value, str | os.PathLike) else None
+    _check_type(
+        isinstance(text, str) and text != "" and "\0" not in text,
+        name,
+        value,
+        "the name of a file or folder, as text or a Path",
+    )
+    return Path(str(text))
+
+
+def as_list(value: object, name: str) -> list[Any]:
+    """Return an argument that is one name or several as a list; UsageError, naming the argument, for anything else."""
+    if isinstance(value, str | bytes | os.PathLike):
+        return [value]
+    several = isinstance(value, Iterable) and not isinstance(value, Mapping)
+    _check_type(several, name, value, "one name, or a list of names")
+    return list(value) if isinstance(value, Iterable) else []
+
+
+def _fold_numbers(folds: object) -> str | None:
+    """Return numbers of folds as the command line has them; UsageError for what is no list of whole numbers."""
+    if folds is None:
+        return None
+    numbers = list(folds) if isinstance(folds, Iterable) and not isinstance(folds, str | bytes) else [None]
+    whole = all(isinstance(one, int | np.integer) for one in numbers)
+    _check_type(whole, "folds", folds, "a list of whole numbers, such as [0, 2]")
+    return ",".join(map(str, numbers))
+
+
+def _weights(weights: object) -> str | None:
+    """Return weights as the command line has them; UsageError for what is no list of numbers."""
+    if weights is None:
+        return None
+    numbers = list(weights) if isinstance(weights, Iterable) and not isinstance(weights, str | bytes) else [None]
+    real = all(isinstance(one, int | float | np.integer | np.floating) for one in numbers)
+    _check_type(real, "weights", weights, "a list of numbers, such as [0.6, 0.4]")
+    return ",".join(repr(float(one)) for one in numbers if one is not None)
+
+
+def _check_type(fits: bool, name: str, value: object, expected: str) -> None:
+    """Raise UsageError, naming the argument, for a value that does not fit."""
+    if not fits:
+        short = isinstance(value, str | bytes | int | float | tuple | None)
+        got = repr(value) if short else type(value).__name__
+        raise UsageError("an argument is of another kind", where=name, got=got, expected=expected)
 
 
 def overrides(settings: Settings | None) -> list[str]:
     """Return settings as the command line has them.
 
-    UsageError for a value that is no text, number or list of them, and for a setting that is given twice.
+    UsageError for what is no mapping, for a value that is no text, number or list of them, and for a setting that is
+    given twice.
 
     >>> overrides({"optim.lr": 1e-4, "model.backbone": "resnet18"})
     ['optim.lr=0.0001', 'model.backbone="resnet18"']
     """
+    fits = isinstance(settings, Mapping | None)
+    _check_type(fits, "settings", settings, "a mapping of dotted keys, such as {'optim.lr': 1e-4}")
     words = []
     for key, value in (settings or {}).items():
         try:
             words.append(f"{key}={written(value)}")
         except TypeError as error:
             expected = "text, a number, true, false or null, or lists and mappings of them"
-            raise UsageError("a setting has another type", where=key, got=str(error), expected=expected) from None
+            raise UsageError("a setting has another type", where=str(key), got=str(error), expected=expected) from None
     refuse_set_twice(words)
     return words
 

@@ -82,6 +82,11 @@ class MaskclsError(Exception):
         kept = {name: getattr(self, name) for name in ("where", "got", "expected", "offenders")}
         return type(self)(self.what, fix=fix, **kept)
 
+    def with_where(self, where: str) -> Self:
+        """Return the same error with another place."""
+        kept = {name: getattr(self, name) for name in ("got", "expected", "fix", "offenders")}
+        return type(self)(self.what, where=where, **kept)
+
     def lines(self) -> list[str]:
         """Return the message as at most six lines, such as `where: …`; control characters are made visible."""
         lines = [f"error[{self.code}] {self.what}"]

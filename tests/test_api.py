@@ -252,6 +252,89 @@ def test_one_member_is_no_list_of_letters(drawn: Path, tmp_path: Path) -> None:
         maskcls.ensemble("no-run", drawn, tmp_path / "s.csv")
 
 
+ARGUMENTS = {
+    "path": lambda value, **_: maskcls.load(value),
+    "data": lambda value, run, **_: maskcls.train(value, run),
+    "run": lambda value, data, **_: maskcls.train(data, value),
+    "config": lambda value, data, run: maskcls.train(data, run, config=[value]),
+    "what": lambda value, **_: maskcls.evaluate(value),
+    "members": lambda value, data, run: maskcls.ensemble([value], data, run),
+}
+NO_PATHS = [None, 3, b"runs/a", "", 1.5, object(), "runs/\0a"]
+
+
+@pytest.mark.parametrize("name", ARGUMENTS)
+def test_what_is_no_path_is_named(name: str, drawn: Path, tmp_path: Path) -> None:
+    for value in NO_PATHS:
+        with pytest.raises(maskcls.MaskclsError, match="of another kind") as caught:
+            ARGUMENTS[name](value, data=drawn, run=tmp_path / "run")
+        assert caught.value.where == name
+        assert caught.value.exit_code == 2
+
+
+@pytest.mark.parametrize(
+    ("name", "values"),
+    [
+        ("folds", ["0,1", 0, [0, "1"], [0.5], b"01"]),
+        ("config", [None, 3, {"multi": 1}]),
+        ("settings", [["seed=1"], "seed=1", 3]),
+        ("weights", ["0.5,0.5", 0.5, [0.5, "a"], [None, 1]]),
+        ("members", [None, 3, {"runs/a": 1}, [("runs/a",)], [("runs/a", "faces", "x")], [("runs/a", None)]]),
+        ("answers", [3, b"a.csv"]),
+        ("output", [None, 3]),
+    ],
+)
+def test_an_argument_of_another_type_is_named(name: str, values: list[Any], drawn: Path, tmp_path: Path) -> None:
+    calls: dict[str, tuple[Any, dict[str, Any]]] = {
+        "train": (maskcls.train, {"data": drawn, "run": tmp_path / "run"}),
+        "evaluate": (maskcls.evaluate, {"what": "s.csv"}),
+        "ensemble": (maskcls.ensemble, {"members": ["a", "b"], "data": drawn, "output": "s.csv", "method": "weights"}),
+    }
+    of_train = {"folds", "config", "settings"}
+    function, arguments = calls["train" if name in of_train else "evaluate" if name == "answers" else "ensemble"]
+    for value in values:
+        with pytest.raises(maskcls.MaskclsError, match="of another kind") as caught:
+            function(**{**arguments, name: value})
+        assert caught.value.where == name
+    assert not any(tmp_path.iterdir())
+
+
+def test_folds_and_weights_of_numpy_are_numbers(drawn: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    given: list[Any] = []
+    monkeypatch.setattr("maskcls.commands.train.train", lambda data, cfg, run, **options: given.append(options))
+    monkeypatch.setattr("maskcls.commands.ensemble.ensemble", lambda *words, **options: given.append(options))
+    maskcls.train(drawn, tmp_path / "a", folds=np.array([1, 3]), settings={"folds.k": 4})  # type: ignore[arg-type]
+    maskcls.ensemble("a", drawn, "s.csv", method="weights", weights=np.array([0.5, 2]))  # type: ignore[arg-type]
+    assert (given[0]["folds"], given[1]["weights"]) == ("1,3", "0.5,2.0")
+
+
+def test_only_predictions_are_decided(trained: maskcls.Model) -> None:
+    with pytest.raises(maskcls.MaskclsError, match="of another kind") as caught:
+        trained.decide(np.zeros((1, 18), np.float32))  # type: ignore[arg-type]
+    assert caught.value.where == "predictions"
+
+
+def test_a_member_may_be_a_pair(
+    trained: maskcls.Model, by_command_line: Path, drawn: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A run with its own copy of the photos; names that a comma would divide in another way are refused."""
+    copy = shutil.copytree(drawn, tmp_path / "copy")
+    pair, text = tmp_path / "pair.csv", tmp_path / "text.csv"
+    maskcls.ensemble([by_command_line, (trained.path, copy)], drawn, pair)
+    maskcls.ensemble([by_command_line, f"{trained.path},{copy}"], drawn, text)
+    assert pair.read_bytes() == text.read_bytes()
+    members = [pair.with_suffix(".recipe.yaml").read_text(), text.with_suffix(".recipe.yaml").read_text()]
+    assert members[0] == members[1]
+    assert str(copy) in members[0]
+    odd, first = tmp_path / "a,b", tmp_path / "a"
+    first.mkdir()
+    (tmp_path / f"b,{copy.name}").mkdir()
+    shutil.copytree(trained.path, odd)
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(maskcls.MaskclsError, match="commas"):
+        maskcls.ensemble([by_command_line, ("a,b", copy.name)], drawn, tmp_path / "t.csv")
+
+
 def test_ensemble_writes_what_the_command_line_writes(
     trained: maskcls.Model, by_command_line: Path, drawn: Path, tmp_path: Path
 ) -> None:

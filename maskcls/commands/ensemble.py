@@ -6,9 +6,9 @@ N out-of-fold rows, M members, J joint classes. torch is imported only where a r
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, get_args
+from typing import Any, get_args
 
 import numpy as np
 import pandas as pd
@@ -16,7 +16,6 @@ import pandas as pd
 import maskcls
 from maskcls import config, files
 from maskcls.config.yaml12 import dump_yaml
-from maskcls.data.layouts.source import read_unlabelled
 from maskcls.data.rows import manifest as tables
 from maskcls.errors import UsageError
 from maskcls.files import OutputFile
@@ -49,7 +48,6 @@ from maskcls.runs.recipe import (
     check_recipe_tasks,
     files_of,
     is_repeatable,
-    member_data,
     member_run,
     read_recipe,
     read_settings,
@@ -58,14 +56,10 @@ from maskcls.runs.recipe import (
 )
 from maskcls.runs.records.sealed_people import refuse_groups_of_sealed
 from maskcls.runs.submission_file import write_labels
-from maskcls.schema import Config
 from maskcls.show.answers.ensemble import EnsembleResult
 from maskcls.show.answers.group import about_rows, doubt_about
 from maskcls.show.terminal.progress import Reporter
-from maskcls.training.predicting.ensemble_members import EnsembleMember, photos_to_predict, read_members, read_truth
-
-if TYPE_CHECKING:
-    from maskcls.data.photos.identity.photo_digests import PhotoDigests
+from maskcls.training.predicting.ensemble_members import EnsembleMember, read_members, read_truth
 
 
 def ensemble(
@@ -102,7 +96,8 @@ def ensemble(
     else:
         asked = read_settings(given, method or "mean", weights, decide=decide)
     check_output(output, [data, recipe, groups, oof_groups], asked.given, force=force)
-    cfg, frame, members = read_members(asked.given, data, overrides, report, decide=asked.decide or decide)
+    cfg, photos, members = read_members(asked.given, data, overrides, report, decide=asked.decide or decide)
+    frame = photos.first.frame
     if recipe and asked.blend:
         check_recipe_tasks(recipe, asked.blend, cfg.space)
     labelled = read_truth(members)
@@ -116,7 +111,7 @@ def ensemble(
             blend = fit_ensemble(asked.method, prob, labelled)
     together = read_together(groups, oof_groups, frame, labelled, asked.given)
     if groups and together.photos and together.photos.contents:
-        refuse_other_groups(groups, together.photos, _copies_to_predict(data, cfg, frame, asked.given))
+        refuse_other_groups(groups, together.photos, (copy.digests() for copy in photos))
     if groups and together.photos and not together.oof and (doubt := doubt_about(groups, together.photos)):
         report.note(doubt)
     verdict = calibration = tried = None
@@ -152,13 +147,6 @@ def ensemble(
     return EnsembleResult(
         written, kept, given, names, blend, verdict, calibration, tried, noun, repeatable=is_repeatable(given)
     )
-
-
-def _copies_to_predict(data: Path, cfg: Config, frame: pd.DataFrame, given: Sequence[str]) -> Iterator[PhotoDigests]:
-    """Read the photos to predict, and then, if asked for more, the members' own copies of them."""
-    yield photos_to_predict(data, cfg, frame)
-    for own in dict.fromkeys(filter(None, map(member_data, given))):
-        yield photos_to_predict(own, cfg, read_unlabelled(own, cfg.data.format, cfg.space))
 
 
 def _as_stored(lineage: Mapping[str, Any]) -> dict[str, Any]:

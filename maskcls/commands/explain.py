@@ -11,7 +11,6 @@ import numpy as np
 import pandas as pd
 
 from maskcls import files
-from maskcls.data.photos.crops import ABOUT
 from maskcls.data.photos.images import read_image
 from maskcls.data.photos.rgb import Pixels
 from maskcls.data.rows import manifest as tables
@@ -45,7 +44,8 @@ from maskcls.training.explaining.batch import (
 from maskcls.training.explaining.own_folds import Chosen, InTable, choose_networks, find_in_table
 from maskcls.training.person_clustering import averaging_for
 from maskcls.training.predicting.loaded_networks import load_networks
-from maskcls.training.prediction import note_other_cropping, note_other_versions, work_in_words
+from maskcls.training.predicting.other_cropping import note_other_cropping
+from maskcls.training.prediction import note_other_versions, work_in_words
 from maskcls.training.stored_experiment import check_data_unchanged, open_experiment
 from maskcls.viewnames import parse_views
 
@@ -106,8 +106,7 @@ def explain(
     places = find_in_table(experiment, photos)
     accelerator = start(experiment.cfg.device)
     refuse_several("maskcls explain")
-    cropped = next((folder for folder in (root, *root.parents) if (folder / ABOUT).exists()), root)
-    note_other_cropping(experiment, env, cropped, report)
+    note_other_cropping(run, root, report, experiment.photo_root)
     note_other_versions(run, report)
     found: dict[int, ExplainedPhoto] = {}
     for (_, chosen), rows in _rows_by_networks(places, env, experiment.cfg, asked).items():

@@ -76,7 +76,7 @@ def group(
         check_free(output, GROUPS, inputs=inputs, force=force)
     if train and unlabelled is not None:
         raise UsageError("--train and --unlabelled name different photos", fix="give one of them")
-    known = read_people(data, guess_layout(data), _group_setting(run) if run is not None else "auto")
+    known = _known_people(data, run)
     if run is not None and run.sealed.exists():
         known = known[~known["id"].isin(read_columns(run.sealed)["id"])].reset_index(drop=True)
     to_group = None if train else _to_group(data, unlabelled)
@@ -168,10 +168,18 @@ def _noun(data: Path, run: RunDir | None) -> Noun:
     return PEOPLE if guess_layout(data) == "contest" else ("group", "groups")
 
 
-def _group_setting(run: RunDir) -> str:
-    """Return data.group of a run; ResultError for what is no run."""
+def _known_people(data: Path, run: RunDir | None) -> pd.DataFrame:
+    """Read the labelled photos and their people, grouped as in the run; ResultError for what is no run."""
+    if run is None:
+        return read_people(data, guess_layout(data), "auto")
     read_environment(run)
-    return config.of_run(run.config).data.group
+    group = config.of_run(run.config).data.group
+    try:
+        return read_people(data, guess_layout(data), group)
+    except DataError as error:
+        if "data.group" not in str(error):
+            raise
+        raise error.with_fix(f"name the data set that the run was trained on, with data.group={group}") from None
 
 
 def _to_group(data: Path, unlabelled: Path | None) -> pd.DataFrame:

@@ -40,14 +40,8 @@ from maskcls.training.experiment import Experiment
 from maskcls.training.photos import Views
 from maskcls.training.predicting.adapted_networks import adapt_networks
 from maskcls.training.predicting.loaded_networks import LoadedNetwork, load_networks
-from maskcls.training.prediction import (
-    cached_rows,
-    joint,
-    note_other_cropping,
-    note_other_versions,
-    predict_each,
-    work_in_words,
-)
+from maskcls.training.predicting.other_cropping import note_other_cropping
+from maskcls.training.prediction import cached_rows, joint, note_other_versions, predict_each, work_in_words
 from maskcls.training.stored_experiment import open_experiment
 
 Sources = dict[int, list[Floats]]  # by fold, the probabilities of each run, seed and view: (N, J)
@@ -86,9 +80,9 @@ def pseudo_label(
     root, weights = image_root(data, first.cfg.data.format), []
     adapts: list[UsedAdaptation | None] = []
     sources, photos = Sources(), None
-    accelerator = start(first.cfg.device)
+    accelerator = start(with_overrides(first.cfg, overrides).device)
     for experiment, env in opened:
-        note_other_cropping(experiment, env, root, report)
+        note_other_cropping(experiment.run, root, report)
         note_other_versions(experiment.run, report)
         networks = load_networks(experiment, experiment.predicting(env.folds, "folds"))
         weights.append(tuple(network.used for network in networks))

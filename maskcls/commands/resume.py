@@ -61,7 +61,7 @@ def resume(
         return _finish_heads(experiment, env, wanted, report)
     if on is not None:
         return _resume_with_jobs(experiment, env, wanted, data, on, report)
-    accelerator, timer = start(experiment.cfg.device), PartTimer("resume")
+    accelerator, timer = start(experiment.cfg.device, settable=False), PartTimer("resume")
     with timer.part(CHECKING), report.busy("checking data and networks"):
         check_data_unchanged(experiment)
         check_experiment(experiment, report)

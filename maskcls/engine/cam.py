@@ -174,5 +174,5 @@ def _unknown(trunk: nn.Module, reason: str) -> UsageError:
         where=type(trunk).__name__,
         got=reason,
         expected="feature maps, or tokens of a grid of patches",
-        fix="leave the maps out with --no-maps",
+        fix="leave the maps out: --no-maps of explain, or report without --cam",
     )

@@ -27,8 +27,10 @@ M_TRIM_THRESHOLD, M_MMAP_MAX = -1, -4  # of <malloc.h>
 __all__ = ["Accelerator", "augments_on_device", "gpu_count", "move_network", "normalise", "start", "worker_count"]
 
 
-def start(device: DeviceConfig) -> Accelerator:
+def start(device: DeviceConfig, *, settable: bool = True) -> Accelerator:
     """Start the configured device, in each process if torchrun or accelerate launched several.
+
+    settable  whether the command takes settings of the device, which an error then advises.
 
     Raises ResourceError when the device does not exist (there is no silent fallback to the CPU) or torch is too old,
     and ConfigError for fp16 on a CPU.
@@ -36,10 +38,11 @@ def start(device: DeviceConfig) -> Accelerator:
     _check_torch(torch.__version__)
     choose_interface()
     wake_collector()  # all packages are imported by now
+    fix = "set device.type=cpu or auto" if settable else "use a machine with one: the run keeps its device"
     if device.type == "cuda" and not torch.cuda.is_available():
-        raise ResourceError("no CUDA device can be used", where="device.type=cuda", fix="set device.type=cpu or auto")
+        raise ResourceError("no CUDA device can be used", where="device.type=cuda", fix=fix)
     if device.type == "mps" and not torch.backends.mps.is_available():
-        raise ResourceError("no MPS device can be used", where="device.type=mps", fix="set device.type=cpu or auto")
+        raise ResourceError("no MPS device can be used", where="device.type=mps", fix=fix)
     cpu = device.type == "cpu" or not (torch.cuda.is_available() or torch.backends.mps.is_available())
     if cpu and device.precision == "fp16":
         raise ConfigError("fp16 needs a GPU", where="device.precision", got="fp16 on a CPU", expected="fp32 or bf16")

@@ -122,7 +122,7 @@ def _opened(run: RunDir, data: Path | None, report: Reporter) -> tuple[Experimen
     if weights_hashes(experiment) != env.weights:
         fix = "restore the file, or train a new run"
         raise WeightsError("the starting weights are not the ones this run began with", where="model.weights", fix=fix)
-    accelerator = start(experiment.cfg.device)
+    accelerator = start(experiment.cfg.device, settable=False)
     now = this_machine(accelerator.device, accelerator.num_processes)
     if now.device.partition(":")[0] != env.device.partition(":")[0]:
         raise ResourceError(

@@ -146,7 +146,7 @@ def check_prediction(
     if is_repeated(run) and decide:
         fix = f"leave out --decide, or maskcls ensemble {shell_word(run.path)}/repeat* --decide"
         raise UsageError("a decision rule belongs to one run", where="--decide", got=str(run.path), fix=fix)
-    check_data(data, cfg.data.format)
+    check_data(data, cfg.data.format, settable=False)
     check_cache(data, cfg)
     if groups is not None and not groups.exists():
         raise DataError("there is no such file", where="--groups", got=str(groups), fix="check the path")
@@ -228,8 +228,8 @@ def check_labelling(
     for run in runs:
         for view in views or [""]:
             check_overrides(run, [*overrides, *([f"predict.views={view}"] if view else [])])
-    first = config.of_run(runs[0].config)
-    check_data(data, first.data.format)
+    first = check_overrides(runs[0], overrides)
+    check_data(data, first.data.format, settable=False)
     check_cache(data, first)
     read_rule(rule, first.space)
 

@@ -12,7 +12,7 @@ from typing import Literal, get_args
 from pydantic import Field, JsonValue, ValidationError
 
 from maskcls.config.yaml12 import read_yaml
-from maskcls.errors import DataError, UsageError
+from maskcls.errors import DataError, UsageError, shell_word
 from maskcls.files import named_file, without_digest
 from maskcls.labels import LabelSpace
 from maskcls.results.ensembles.combine import to_shares
@@ -93,10 +93,9 @@ def read_settings(given: Sequence[str], method: str, weights: str | None, *, dec
             expected="RUN or RUN,DATA, FILE or FILE,OOF_FILE",
             fix="complete it, or leave out the comma",
         )
-    if len({Path(files_of(text)[0]).resolve() for text in given}) != len(given):
-        raise UsageError(
-            "a member is named twice", got=", ".join(given), fix="name each once; --weights counts one more"
-        )
+    _refuse_spaces(given)
+    _refuse_twice(given)
+    _refuse_runs_as_data(given)
     if (method == "weights") != (weights is not None):
         raise UsageError("--weights and --method weights belong together", fix="give both, or neither")
     if weights is None:
@@ -106,6 +105,48 @@ def read_settings(given: Sequence[str], method: str, weights: str | None, *, dec
     except ValueError:
         raise UsageError("these are no weights", where="--weights", got=repr(weights), expected="0.6,0.3,0.1") from None
     return Asked(list(given), method, decide, FittedEnsemble(method, to_shares(numbers, len(given), where="--weights")))
+
+
+def _refuse_spaces(given: Sequence[str]) -> None:
+    """Raise UsageError for spaces beside a comma, as in "RUN, DATA", unless they belong to a name that exists."""
+    for text in given:
+        for part in files_of(text):
+            if not os.path.exists(part) and os.path.exists(bare := os.path.expanduser(part.strip())):
+                got, fix = repr(text), f"leave out the spaces beside {shell_word(bare)}"
+                raise UsageError("a member has spaces that belong to no name", got=got, fix=fix)
+
+
+def _refuse_twice(given: Sequence[str]) -> None:
+    """Raise UsageError for a run or a file that is two members, also with other copies of the photos."""
+    places: dict[Path, list[str]] = {}
+    for text in given:
+        places.setdefault(Path(files_of(text)[0]).resolve(), []).append(text)
+    for same in places.values():
+        if len(same) == 1:
+            continue
+        if member_run(same[0]) is not None and len(set(map(member_data, same))) > 1:
+            raise UsageError(
+                "one run is named with several copies of the photos",
+                got=" and ".join(same),
+                expected="each run once: its out-of-fold rows are the same for every copy",
+                fix="name it with the copy that is like its training photos",
+            )
+        fix = "name each once; --method weights and --weights count one more"
+        raise UsageError("a member is named twice", got=" and ".join(same), fix=fix)
+
+
+def _refuse_runs_as_data(given: Sequence[str]) -> None:
+    """Raise UsageError for `RUN,RUN` and `DATA,RUN`: what stands behind the comma is no data set but a run."""
+    for text in given:
+        run, data = member_run(text), member_data(text)
+        if run is not None and data is not None and RunDir(data).env.is_file():
+            both = run.env.is_file()
+            raise UsageError(
+                "a member names a run as its copy of the photos",
+                got=text,
+                expected="RUN,DATA",
+                fix=f"divide runs by a space: {run.path} {data}" if both else f"name the run first: {data},{run.path}",
+            )
 
 
 def recipe_path(output: Path) -> Path:

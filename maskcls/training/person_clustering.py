@@ -100,7 +100,7 @@ def _check_number(photos: int) -> None:
             "too many photos to compare all pairs",
             got=f"{photos:,} photos, about {photos**2 * 8 / 2**30:.0f} GiB of memory",
             expected=f"at most {MAX_PHOTOS:,} photos",
-            fix="set predict.groups=none, or split the photos so that no person is in two parts",
+            fix="split the photos so that no person is in two parts, or train with predict.groups=none",
         )
 
 
@@ -139,18 +139,20 @@ def averaging_for(
         raise ConfigError(
             "the run has no person clustering",
             where="predict.groups=look",
-            fix="train with predict.groups=look, or make a file of groups with maskcls group and pass it with --groups",
+            fix="train with predict.groups=look, or make groups with maskcls group: maskcls predict … --groups FILE",
         )
     summary = read_summary(experiment.run)
     if summary is None or summary.fold_numbers != list(folds):
         fix = f"maskcls resume {shell_word(experiment.run.path)}"
         raise ResultError("the run is not finished", where=str(experiment.run.summary), fix=fix)
     if summary.groups is None or not summary.groups.averaged:
-        report.note("photos are not averaged in groups: the run's out-of-fold rows prove no gain")
+        what = "photos are not averaged in groups: the run's out-of-fold rows prove no gain"
+        report.note(f"{experiment.run.path}: {what}")
         return GroupAveraging()
     described_ND = describe_photos(root, frame["path"].tolist(), "comparing photos", report)
     group_N = group_photos(clustering.clusterer, described_ND)
-    report.note(f"person clustering: {len(group_N):,} photos in {len(np.unique(group_N)):,} groups")
+    found = f"person clustering: {len(group_N):,} photos in {len(np.unique(group_N)):,} groups"
+    report.note(f"{experiment.run.path}: {found}")
     if not _expected_to_help(experiment.run, summary.groups, pair_rates(clustering).precision_of(group_N), report):
         return GroupAveraging()
     tasks = shared_tasks(experiment.manifest, experiment.cfg.space, where=str(experiment.run.manifest))
@@ -162,9 +164,10 @@ def _expected_to_help(run: RunDir, groups: GroupGain, precision: float, report: 
     among = f"expected pair precision among these photos {precision:.4f}"
     if groups.measured is None:
         fix = f"to measure it again, remove {run.summary} and type maskcls resume {shell_word(run.path)}"
-        report.note(f"{among}; the run is of an earlier version, whose gain can be too high; {fix}")
+        report.note(f"{run.path}: {among}; the run is of an earlier version, whose gain can be too high; {fix}")
         return True
     expected = groups.measured.among(precision)
     text = f"{among}, gain {expected.value:+.4f}, 95 % interval from {expected.low:+.4f}"
-    report.note(text if expected.proven else f"photos are not averaged in groups, because no gain is proven: {text}")
+    what = "" if expected.proven else "photos are not averaged in groups, because no gain is proven: "
+    report.note(f"{run.path}: {what}{text}")
     return expected.proven

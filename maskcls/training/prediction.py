@@ -15,7 +15,6 @@ from numpy.typing import NDArray
 import maskcls
 from maskcls import files, owned
 from maskcls.data.layouts.source import image_root, read_unlabelled
-from maskcls.data.photos.crops import cropping
 from maskcls.data.photos.identity.photo_digests import PhotoDigests
 from maskcls.data.rows import manifest as tables
 from maskcls.data.views.transforms import ViewSpec
@@ -52,28 +51,42 @@ from maskcls.viewnames import parse_views
 
 @dataclass(frozen=True)
 class Predicted:
-    """A run's predictions for new photos. rows: the photos' manifest, in its order; lineage: for a submission."""
+    """A run's predictions for new photos.
+
+    rows     the photos' manifest, in its order.
+    lineage  for a submission.
+    photos   what the files are; None where nobody looked.
+    """
 
     cfg: Config
     rows: pd.DataFrame
     predictions: Predictions
     lineage: RunLineage
+    photos: PhotoDigests | None
 
 
 def predict_rows(
-    run: RunDir, data: Path, *, overrides: list[str], groups: Path | None = None, report: Reporter
+    run: RunDir,
+    data: Path,
+    *,
+    overrides: list[str],
+    groups: Path | None = None,
+    frame: pd.DataFrame | None = None,
+    report: Reporter,
 ) -> Predicted | None:
     """Predict photos with the run's networks and store the result in the run; None in processes that do not write.
 
     groups  a file of groups to average predictions in. The stored predictions are without it, by predict.groups.
+    frame   the table of the photos, where it is read already; None: it is read here, and its notes are printed.
 
     Raises DataError for photos of people who are still sealed, and for groups that were learned from them.
     """
     with report.busy("reading the run"):
         experiment, env = open_experiment(run)
     cfg = with_overrides(experiment.cfg, [*overrides, *(["predict.groups=none"] if groups is not None else [])])
-    frame = read_unlabelled(data, cfg.data.format, cfg.space)
-    report.notes(tables.notes(frame))
+    if frame is None:
+        frame = read_unlabelled(data, cfg.data.format, cfg.space)
+        report.notes(tables.notes(frame))
     root = image_root(data, cfg.data.format)
     refuse_sealed_photos(run, experiment.photo_root, root, frame["path"].tolist())
     by_file, by_look = GroupAveraging(), GroupAveraging()
@@ -87,7 +100,6 @@ def predict_rows(
     with report.busy("loading networks"):
         networks = load_networks(experiment, experiment.predicting(env.folds, cfg.predict.networks))
     accelerator = start(cfg.device)
-    note_other_cropping(experiment, env, root, report)
     note_other_versions(run, report)
     if cfg.predict.groups == "look" and accelerator.is_main_process:
         by_look = averaging_for(experiment, env.folds, frame, root, report)
@@ -113,7 +125,7 @@ def predict_rows(
     if groups is not None:
         lineage = lineage.with_groups(by_file.lineage)
         predictions = by_file.average_photos(predictions)
-    return Predicted(cfg, frame, predictions, lineage)
+    return Predicted(cfg, frame, predictions, lineage, photos)
 
 
 def work_in_words(photos: int, networks: int, views: str) -> str:
@@ -136,7 +148,7 @@ def predict_sealed(experiment: Experiment, env: Environment, report: Reporter) -
     cfg, frame, root = experiment.cfg, experiment.sealed, experiment.photo_root
     cfg = cfg.model_copy(update={"data": cfg.data.model_copy(update={"cache": "off"})})
     networks = load_networks(experiment, experiment.predicting(env.folds, cfg.predict.networks))
-    accelerator, together = start(cfg.device), GroupAveraging()
+    accelerator, together = start(cfg.device, settable=False), GroupAveraging()
     if cfg.predict.groups == "look" and accelerator.is_main_process:
         together = averaging_for(experiment, env.folds, frame, root, report)
     predictions = _predicted(
@@ -200,12 +212,6 @@ def _every_fault_listed(root: Path, frame: pd.DataFrame, cfg: Config, report: Re
     except DataError:
         check_photos(root, frame["path"].tolist(), cfg, report)
         raise
-
-
-def note_other_cropping(experiment: Experiment, env: Environment, root: Path, report: Reporter) -> None:
-    """Print a note when the photos below root were cropped to faces in another way than the training photos."""
-    if cropping(root) != env.cropping:
-        report.note(f"these photos are not cropped like the training photos: {root}, {experiment.photo_root}")
 
 
 def note_other_versions(run: RunDir, report: Reporter) -> None:

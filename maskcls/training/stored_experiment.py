@@ -173,14 +173,17 @@ def open_with_photos(run: RunDir, data: Path | None) -> tuple[Experiment, Enviro
     return experiment, env
 
 
-def refuse_missing_data(experiment: Experiment) -> None:
-    """Raise DataError, with --data as the cure, where the run's data set is not."""
+def refuse_missing_data(experiment: Experiment, *, takes_data: bool = True) -> None:
+    """Raise DataError where the run's data set is not.
+
+    takes_data  whether the verb has the option --data for data that have moved.
+    """
     if not experiment.data.exists():
         raise DataError(
             "the run's data set is not there",
             where=str(experiment.data),
             expected=f"the data set of {experiment.run.path}",
-            fix="restore it, or say where it is now: --data PATH",
+            fix="restore it, or say where it is now: --data PATH" if takes_data else "restore it there",
         )
 
 

@@ -17,7 +17,7 @@ from tiny import train
 
 from maskcls.cli import run_app
 from maskcls.config.yaml12 import dump_yaml, read_yaml
-from maskcls.data.photos.identity.photo_digests import digest
+from maskcls.data.photos.identity.photo_digests import digest, digests_of_table
 from maskcls.errors import Exit
 from maskcls.labels import CONTEST
 from maskcls.results.ensembles.methods import METHODS
@@ -466,6 +466,157 @@ def test_groups_may_be_of_any_copy_of_the_photos(
     capsys.readouterr()
     assert ensemble(runs, drawn, tmp_path / "t.csv", *words) == Exit.DATA  # of photos that no member has
     assert "photos are not the ones that were grouped" in capsys.readouterr().err
+
+
+ABOUT = {"detector": None, "fixed": True, "margin": 0.3, "aspect": [4, 3], "window": None}  # of a crops.json
+
+
+@pytest.fixture
+def cropped(runs: list[Path], drawn: Path, tmp_path: Path) -> tuple[Path, Path]:
+    """A copy of the data with the record of a crop, and a run that was trained on it."""
+    copy, run = Path(shutil.copytree(drawn, tmp_path / "cropped")), Path(shutil.copytree(runs[1], tmp_path / "own"))
+    (copy / "crops.json").write_text(json.dumps(ABOUT))
+    edit_json(run / "env.json", {"cropping": ABOUT, "data": str(copy)})
+    return copy, run
+
+
+def test_a_note_about_another_crop_names_the_run_and_the_way_out(
+    runs: list[Path], drawn: Path, cropped: tuple[Path, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    copy, run = cropped
+
+    def notes(*members: Any) -> list[str]:
+        capsys.readouterr()
+        assert ensemble(list(members), drawn, tmp_path / "s.csv", "--force") == 0
+        return [line for line in capsys.readouterr().err.splitlines() if "not cropped like" in line]
+
+    for _ in range(2):  # the photos are predicted, and then what is kept of it is read
+        (note,) = notes(runs[0], run)
+        assert note.startswith(f"{run}: these photos are not cropped like the training photos: ")
+        assert f"{drawn} (no crops.json), {copy} (crops.json: margin 0.3, aspect 4:3, without a detector)" in note
+        assert f"name the member with its own copy of the photos, {run},COPY" in note
+        assert f"maskcls data crop … -o COPY --like {copy}/crops.json" in note
+    assert notes(runs[0], f"{run},{copy}") == []
+    assert notes(runs[0], f"{run},{copy}/eval/images") == []  # the record is above the photos
+    (note,) = notes(f"{runs[0]},{copy}", f"{run},{copy}")
+    assert note.startswith(f"{runs[0]}: ")
+    assert note.endswith(f"{runs[0]},COPY: the photos as they were before a crop")
+
+
+def test_predict_says_how_photos_are_cropped_alike(
+    drawn: Path, cropped: tuple[Path, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    copy, run = cropped
+    assert run_app(["predict", str(run), "--data", str(drawn), "-o", str(tmp_path / "s.csv")]) == 0
+    said = capsys.readouterr().err
+    assert f"use a copy by maskcls data crop … -o COPY --like {copy}/crops.json" in said
+    assert "name the member" not in said
+    (copy / "crops.json").unlink()
+    assert run_app(["predict", str(run), "--data", str(drawn), "-o", str(tmp_path / "t.csv")]) == 0
+    assert "use a copy that is cropped as the training photos were" in capsys.readouterr().err
+
+
+def test_an_error_about_one_member_names_it(
+    runs: list[Path], drawn: Path, dark: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    own = Path(shutil.copytree(runs[1], tmp_path / "own"))
+    for member, words, code in (
+        (f"{own},{tmp_path / 'none'}", [], Exit.DATA),
+        (f"{own},{dark}/eval/info.csv", [], Exit.DATA),
+        (str(own), ["predict.adapt=adabn"], Exit.CONFIG),
+    ):
+        capsys.readouterr()
+        assert ensemble([member, runs[0]], drawn, tmp_path / "s.csv", *words) == code
+        assert f"where: member {member}: " in capsys.readouterr().err
+
+
+def test_notes_about_a_table_are_printed_once_and_name_a_members_own(
+    runs: list[Path], drawn: Path, dark: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    copies = [Path(shutil.copytree(run, tmp_path / run.name)) for run in runs]
+    own, photos = dark / "eval/images", Path(shutil.copytree(drawn / "eval/images", tmp_path / "photos"))
+    for folder in (own, photos):
+        (folder / "notes.txt").write_text("")
+    for copy in copies:
+        shutil.rmtree(copy / "test")
+    capsys.readouterr()
+    assert ensemble([copies[0], f"{copies[1]},{own}"], photos, tmp_path / "s.csv") == 0
+    said = [line for line in capsys.readouterr().err.splitlines() if "left out: " in line]
+    assert said == [
+        "left out: 1 file that is no photo (notes.txt)",
+        f"{own}: left out: 1 file that is no photo (notes.txt)",
+    ]
+
+
+def test_with_groups_photos_are_read_once(
+    runs: list[Path], drawn: Path, dark: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """For the check of what is kept and for the check of the groups; also where a run has just predicted them."""
+    own = Path(shutil.copytree(runs[1], tmp_path / "own"))
+    shutil.rmtree(own / "test")
+    photos, _ = groups_of(dark, tmp_path)
+    read: list[Path] = []
+
+    def counted(root: Path, frame: Any, *, threads: int) -> Any:
+        read.append(root)
+        return digests_of_table(root, frame, threads=threads)
+
+    monkeypatch.setattr("maskcls.data.photos.identity.photo_digests.digests_of_table", counted)
+    for expected in ([drawn], [drawn, dark]):  # own has to predict its photos, and then has kept that
+        read.clear()
+        assert ensemble([runs[0], f"{own},{dark}"], drawn, tmp_path / "s.csv", "--groups", str(photos), "--force") == 0
+        assert read == expected
+
+
+def test_a_run_is_a_member_once_with_one_copy_of_the_photos(
+    runs: list[Path], drawn: Path, dark: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for members, what, got in (
+        ([runs[0], runs[1], runs[0]], "a member is named twice", f"{runs[0]} and {runs[0]}"),
+        ([f"{runs[0]},{dark}", runs[0]], "with several copies of the photos", f"{runs[0]},{dark} and {runs[0]}"),
+        (
+            [f"{runs[0]},{dark}", f"{runs[0]},{drawn}"],
+            "with several copies of the photos",
+            f"{runs[0]},{dark} and {runs[0]},{drawn}",
+        ),
+    ):
+        capsys.readouterr()
+        assert ensemble(members, drawn, tmp_path / "s.csv") == Exit.USAGE
+        said = " ".join(capsys.readouterr().err.split())
+        assert what in said
+        assert f"got: {got} " in said
+
+
+def test_paths_of_a_member_may_have_spaces_a_tilde_and_a_slash(
+    runs: list[Path], drawn: Path, dark: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    shutil.copytree(runs[1], tmp_path / "my run")
+    shutil.move(dark, tmp_path / "my photos")
+    csv_file = tmp_path / "their answers.csv"
+    shutil.copy(runs[1].with_suffix(".csv"), csv_file)
+    for place, member in enumerate(
+        ("~/my run,~/my photos", "~/my run/,~/my photos/", f"{tmp_path}/my run,~/my photos")
+    ):
+        assert ensemble([runs[0], member], drawn, tmp_path / f"s{place}.csv") == 0
+        assert read_yaml(tmp_path / f"s{place}.recipe.yaml")["members"][1] == {
+            "run": str(tmp_path / "my run"),
+            "data": str(tmp_path / "my photos"),
+        }
+    assert ensemble([runs[0], "~/their answers.csv"], drawn, tmp_path / "t.csv") == 0
+    assert ensemble([runs[0], "~/my run, ~/my photos"], drawn, tmp_path / "u.csv") == Exit.USAGE
+
+
+def test_a_cache_inside_a_copy_of_the_photos_is_refused(
+    runs: list[Path], drawn: Path, dark: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MASKCLS_CACHE", str(dark / "cache"))
+    assert ensemble([runs[0], f"{runs[1]},{dark}"], drawn, tmp_path / "s.csv") == Exit.USAGE
+    assert not (dark / "cache").exists()
+    assert ensemble([runs[0], f"{runs[1]},{dark}"], drawn, tmp_path / "s.csv", "data.cache=off") == 0
+    words = ["pseudo-label", str(runs[0]), "--data", str(dark), "-o", str(tmp_path / "p.csv"), "--min-confidence", "0"]
+    assert run_app(words) == Exit.USAGE
+    assert run_app([*words, "data.cache=off", "--agree", "0"]) == 0
 
 
 TASKS = {"mask": [1, 1], "gender": [1, 1], "age": [1, 1]}

@@ -50,6 +50,19 @@ def run(table: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
+def test_groups_that_a_table_lacks_are_those_of_the_run(
+    table: Path, run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """`group` takes no settings, so it cannot advise one."""
+    other = table.with_name("renamed.csv")
+    other.write_text(re.sub("^([^\n]*)patient", r"\1visitor", table.read_text(), count=1))
+    assert run_app(["group", str(other), "--run", str(run), "--train", "-o", str(tmp_path / "g.csv")]) == Exit.DATA
+    said = capsys.readouterr().err
+    assert "there is no column of this name" in said
+    assert "fix: name the data set that the run was trained on, with data.group=patient" in said
+    assert "set data.group" not in said
+
+
 def test_a_dry_run_and_a_training_speak_of_patients(
     table: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

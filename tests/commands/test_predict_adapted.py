@@ -222,5 +222,7 @@ def test_coral_says_that_it_needs_the_training_photos(
     shutil.rmtree(data)
     capsys.readouterr()
     assert predict(made, drawn, tmp_path / "a.csv", "predict.adapt=coral") == 4
-    assert "the run's data set is not there" in capsys.readouterr().err
+    said = capsys.readouterr().err
+    assert "the run's data set is not there" in said
+    assert "fix: restore it there" in said  # --data of predict names the photos to predict
     assert predict(made, drawn, tmp_path / "a.csv", "predict.adapt=adabn") == 0

@@ -33,6 +33,10 @@ def test_a_device_that_is_not_there_is_not_replaced(kind: str, monkeypatch: pyte
     with pytest.raises(ResourceError, match=kind.upper()) as caught:
         start(DeviceConfig(type=kind))
     assert caught.value.where == f"device.type={kind}"
+    assert caught.value.fix == "set device.type=cpu or auto"
+    with pytest.raises(ResourceError, match=kind.upper()) as caught:
+        start(DeviceConfig(type=kind), settable=False)
+    assert "device.type" not in str(caught.value.fix)
 
 
 def test_fp16_on_a_cpu_is_refused() -> None:

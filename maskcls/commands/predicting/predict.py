@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 
 import maskcls
-from maskcls import files
-from maskcls.data.layouts.source import layout_named
+from maskcls import config, files
+from maskcls.data.layouts.source import image_root, layout_named
 from maskcls.engine.processes.shared_fate import lost_processes_as_errors
 from maskcls.errors import UsageError
 from maskcls.files import OutputFile
@@ -31,6 +31,7 @@ from maskcls.runs.repeats.repeat_runs import is_repeated, members_of
 from maskcls.runs.submission_file import write_labels
 from maskcls.runs.summary import averages_in_groups
 from maskcls.show.terminal.progress import Reporter
+from maskcls.training.predicting.other_cropping import note_other_cropping
 from maskcls.training.prediction import predict_rows
 
 
@@ -62,8 +63,10 @@ def predict(
     """
     check_prediction(run, data, output, overrides, decide=decide, groups=groups, force=force)
     decision = read_decision(run) if decide else None
-    parts = []
-    for member in members_of(run):
+    parts, members = [], members_of(run)
+    cfg = config.of_run(members[0].config)
+    note_other_cropping(members[0], image_root(data, cfg.data.format), report)
+    for member in members:
         with run_lock.reading(member):
             parts.append(predict_rows(member, data, overrides=overrides, groups=groups, report=report))
     if (found := parts[0]) is None:

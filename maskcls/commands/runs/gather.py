@@ -54,7 +54,7 @@ def gather_runs(
         if given.complete:
             report.note(f"{output.path} is complete; nothing to do")
             return _result(given, output, given.accepted, report)
-        accelerator = start(given.parts[0].cfg.device)
+        accelerator = start(given.parts[0].cfg.device, settable=False)
         here = Computation(HERE, this_machine(accelerator.device, given.parts[0].env.processes), {})
         accepted = [*given.accepted, *accepted_differences(computation(given.parts[0]), here, accept)]
         for line in given.notes:

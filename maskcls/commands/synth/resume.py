@@ -47,7 +47,7 @@ def resume_synth(
         )
     assert env.plans is not None, "open_experiment refuses it"
     plan, noun = env.plans[""], group_noun(experiment.cfg)
-    accelerator = start(experiment.cfg.device)
+    accelerator = start(experiment.cfg.device, settable=False)
     refuse_several("maskcls synth")
     torch.set_num_threads(plan.threads)
     with cured_by_restoring():

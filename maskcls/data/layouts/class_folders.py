@@ -19,7 +19,7 @@ import pandas as pd
 
 from maskcls.data.layouts.folder import photos_of_folder, refuse_file
 from maskcls.data.layouts.folder_scan import ClassFolders, FolderPart, scan_class_folders
-from maskcls.data.layouts.layout import Layout, Listing
+from maskcls.data.layouts.layout import Layout, Listing, layout_fix
 from maskcls.data.layouts.left_out import LINKS_FIX, left_out_notes
 from maskcls.data.layouts.paths import file_faults, path_fault
 from maskcls.data.layouts.row_fixes import photo_fix_rows, read_row_fixes
@@ -176,8 +176,8 @@ def _group_notes(group: str) -> list[str]:
     return [ALONE] if group == "auto" else []
 
 
-def _check(data: Path) -> None:
-    fix = "name the folder that contains the class folders, or set data.format=table"
+def _check(data: Path, settable: bool) -> None:
+    fix = layout_fix("name the folder that contains the class folders", "table", settable=settable)
     refuse_file(data, "class folders are in a folder", fix)
 
 

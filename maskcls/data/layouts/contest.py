@@ -19,7 +19,7 @@ from maskcls.data.layouts.contest_parts import has_contest_parts
 from maskcls.data.layouts.fixes import COLUMNS, FixRow, Relabelling
 from maskcls.data.layouts.folder import is_folder_of_photos, photos_of_folder, read_folder, refuse_file
 from maskcls.data.layouts.folder_scan import scan_class_folders
-from maskcls.data.layouts.layout import Layout, Listing
+from maskcls.data.layouts.layout import Layout, Listing, layout_fix
 from maskcls.data.layouts.paths import file_faults, name_fault, same_text
 from maskcls.data.rows import manifest
 from maskcls.errors import ConfigError, DataError
@@ -263,8 +263,8 @@ def _other_form(name: str, found: Iterable[str]) -> str:
     return " (its name there is composed differently: NFC and NFD)" if other else ""
 
 
-def _check(data: Path) -> None:
-    fix = "name the folder that contains train/ and eval/, or set data.format=table"
+def _check(data: Path, settable: bool) -> None:
+    fix = layout_fix("name the folder that contains train/ and eval/", "table", settable=settable)
     refuse_file(data, "the contest's format needs a folder", fix)
 
 

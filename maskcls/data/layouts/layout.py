@@ -26,12 +26,18 @@ class Listing:
     unlabelled: tuple[str, ...]
 
 
+def layout_fix(action: str, others: str, *, settable: bool) -> str:
+    """Return what to do about data of another layout: this action, or, where it can be set, another `data.format`."""
+    return f"{action}, or set data.format={others}" if settable else f"{action}; a run reads the layout of its training"
+
+
 @dataclass(frozen=True)
 class Layout:
     """One arrangement of photos and labels on disk. `data` is the path a user gives: a folder or a file.
 
     recognises       (data): whether a data set that no configuration describes is of this layout.
-    check            (data): raise DataError if this existing path cannot be a data set of this layout.
+    check            (data, settable): raise DataError if this existing path cannot be a data set of this layout.
+                     settable: whether the command takes another data.format, which the message then advises.
     image_root       (data): the folder that a manifest's `path` is relative to.
     read_labelled    (data, space, fixes, group): the manifest of the rows to train on, sorted by id. fixes: a CSV of
                      label corrections, or None. group: the setting `data.group`. Raises DataError that lists every
@@ -54,7 +60,7 @@ class Layout:
     """
 
     recognises: Callable[[Path], bool]
-    check: Callable[[Path], None]
+    check: Callable[[Path, bool], None]
     image_root: Callable[[Path], Path]
     read_labelled: Callable[[Path, LabelSpace, Path | None, str], pd.DataFrame]
     fix_rows: Callable[[Relabelling], list[FixRow]]

@@ -79,10 +79,13 @@ def image_root(data: Path, name: LayoutName) -> Path:
     return layout_named(name).image_root(data)
 
 
-def check_data(data: Path, name: LayoutName) -> Layout:
-    """Return the layout of a data set; DataError when there is none, or when it cannot have this layout."""
+def check_data(data: Path, name: LayoutName, *, settable: bool = True) -> Layout:
+    """Return the layout of a data set; DataError when there is none, or when it cannot have this layout.
+
+    settable  whether the command takes another data.format; those that predict with a run do not.
+    """
     layout = layout_named(name)
     if not data.exists():
         raise DataError("there is no such data", where=str(data), fix="check the path")
-    layout.check(data)
+    layout.check(data, settable)
     return layout

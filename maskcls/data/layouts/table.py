@@ -14,7 +14,7 @@ from pathlib import Path
 import pandas as pd
 
 from maskcls.csvfile import read_csv, read_header
-from maskcls.data.layouts.layout import Layout, Listing
+from maskcls.data.layouts.layout import Layout, Listing, layout_fix
 from maskcls.data.layouts.paths import located_file_faults, located_path_fault
 from maskcls.data.layouts.row_fixes import photo_fix_rows, read_row_fixes
 from maskcls.data.layouts.table_columns import GROUP, PARTS, PATH, SPLIT, TEST, choose_columns
@@ -160,9 +160,9 @@ def _raise(csv: Path, faults: list[str]) -> None:
         raise DataError("the table is not as expected", where=str(csv), offenders=faults, fix=fix)
 
 
-def _check(data: Path) -> None:
+def _check(data: Path, settable: bool) -> None:
     if data.is_dir():
-        fix = "name the CSV file, or set data.format=contest or folders"
+        fix = layout_fix("name the CSV file", "contest or folders", settable=settable)
         raise DataError("a table is a CSV file", where=str(data), got="a folder", fix=fix)
     if kind := kind_of_file(data):
         fix = "name a CSV file with the path of the photo"

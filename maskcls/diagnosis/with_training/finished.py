@@ -56,7 +56,7 @@ def explain_run(run: RunDir, report: Reporter, data: Path | None = None) -> Diag
     labelled = read_out_of_fold(run)
     experiment, env = open_experiment(run, data)
     check_data_unchanged(experiment)
-    accelerator = start(experiment.cfg.device)
+    accelerator = start(experiment.cfg.device, settable=False)
     with cured_by_restoring():
         experiment = with_photos(experiment, accelerator, report)
     trained = _training_rows(experiment, env.folds, accelerator, report)

@@ -54,7 +54,7 @@ def finish_heads(experiment: Experiment, env: Environment, *, report: Reporter) 
     """
     run = experiment.run
     source = read_origin_run(run)
-    accelerator, timer = start(experiment.cfg.device), PartTimer("resume")
+    accelerator, timer = start(experiment.cfg.device, settable=False), PartTimer("resume")
     with timer.part(PHOTOS), cured_by_restoring():
         experiment = with_photos(experiment, accelerator, report)
     with run_lock.lock(run):

@@ -46,7 +46,7 @@ def cams_of(
     refuse_changed_rows(experiment, places.tolist())
     label = out_of_fold_labels(experiment, places)
     label |= {} if class_n is None else {task: np.asarray(class_n, dtype=np.int64)}
-    device = start(experiment.cfg.device).device
+    device = start(experiment.cfg.device, settable=False).device
     frame = experiment.manifest.assign(path=experiment.photo_paths).iloc[places].reset_index(drop=True)
     found: dict[int, Floats] = {}
     for k in np.unique(fold_n):

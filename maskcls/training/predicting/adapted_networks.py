@@ -92,8 +92,8 @@ def adapt_networks(
     check_adaptable(networks, len(frame), cfg)
     coral = cfg.predict.adapt == "coral"
     if coral:
-        refuse_missing_data(experiment)
-        with cured_by_restoring():
+        refuse_missing_data(experiment, takes_data=False)
+        with cured_by_restoring(takes_data=False):
             experiment = with_photos(experiment, accelerator, report, build=False)
     id_N = frame["id"].to_numpy(np.str_)
     execution = prediction_execution([one.predictor for one in networks], len(frame), cfg, accelerator, report)

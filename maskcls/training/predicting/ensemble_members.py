@@ -5,21 +5,18 @@ torch is imported only where a run has not predicted the photos yet.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from functools import cache, partial
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
-import pandas as pd
 
 from maskcls import config, files, owned
-from maskcls.data.layouts.source import image_root, read_unlabelled
 from maskcls.data.rows import manifest as tables
-from maskcls.errors import DataError, ResultError, UsageError, WeightsError
+from maskcls.errors import DataError, MaskclsError, ResultError, UsageError, WeightsError, shell_word
 from maskcls.labels import LabelSpace
-from maskcls.machine import reading_threads, refuse_several
+from maskcls.machine import refuse_several
 from maskcls.results.ensembles.external import MEMBER, read_member
 from maskcls.results.labelled_predictions import LabelledPredictions
 from maskcls.results.predictions import Predictions
@@ -37,9 +34,8 @@ from maskcls.runs.submission_file import data_name
 from maskcls.runs.summary import averages_in_groups
 from maskcls.schema import Config
 from maskcls.show.terminal.progress import LOADING, Reporter
-
-if TYPE_CHECKING:
-    from maskcls.data.photos.identity.photo_digests import PhotoDigests
+from maskcls.training.predicting.other_cropping import note_member_cropping
+from maskcls.training.predicting.photo_copies import PhotoCopies, PhotoCopy
 
 
 @dataclass(frozen=True, eq=False)
@@ -62,92 +58,102 @@ class EnsembleMember:
 
 def read_members(
     given: Sequence[str], data: Path, overrides: Sequence[str], report: Reporter, *, decide: bool = False
-) -> tuple[Config, pd.DataFrame, list[EnsembleMember]]:
-    """Read every member's predictions for the photos, or make them, and its out-of-fold rows.
+) -> tuple[Config, PhotoCopies, list[EnsembleMember]]:
+    """Read every member's predictions for the photos, or make them, and its out-of-fold rows; and the photos.
 
     A member `RUN,DATA` predicts DATA, a copy of the same photos, such as one that is cropped as its training photos.
+    An error or a note about one member says which.
 
     decide  whether a decision rule is fitted on these rows; the photos are then predicted as the rows were.
     """
     if regrouped := config.setting(overrides, "predict.groups"):
         fix = "leave it out; give --groups and --oof-groups for the ensemble"
         raise UsageError("the runs' out-of-fold rows keep the groups of their training", where=regrouped[0], fix=fix)
-    runs = [run for run in map(member_run, given) if run is not None]
+    runs = {text: run for text in given if (run := member_run(text)) is not None}
     if not runs:
         fix = "name at least one run folder, which says what the classes and the photos are"
         raise UsageError("none of the members is a run", got=", ".join(given), fix=fix)
-    for run in runs:
-        read_environment(run)
-    cfg = config.of_run(runs[0].config)
+    for text, run in runs.items():
+        with _about(text):
+            _check_run(run)
+    first, *_ = runs.values()
+    cfg = config.of_run(first.config)
     changed = with_overrides(cfg, list(overrides))  # refuses other settings before torch is imported
     if decide:
         refuse_adapting(changed, RULE_WITHOUT_ADAPTATION, "leave out one of them")
-    check_same_rows(runs)
-    frame = read_unlabelled(data, cfg.data.format, cfg.space)
-    report.notes(tables.notes(frame))
-    ids = frame["id"].to_numpy(np.str_)
-    for file in (Path(file) for text in given if member_run(text) is None for file in files_of(text)):
-        files.check_file(file, MEMBER)
-    copies = {data: frame} | {own: _copied(own, cfg, frame) for own in map(member_data, given) if own is not None}
-    photos = cache(lambda own: photos_to_predict(own, cfg, copies[own]).sha256)  # members may predict the same ones
+    for text, run in runs.items():
+        _check_classes(text, config.of_run(run.config).space, cfg.space)
+    check_same_rows(list(runs.values()))
+    photos = PhotoCopies(data, first, overrides, report)
+    ids = photos.first.frame["id"].to_numpy(np.str_)
+    for text, run in runs.items():
+        with _about(text):
+            note_member_cropping(run, photos.of(member_data(text) or data, run).root, report)
+    for text in given:
+        with _about(text):
+            for file in () if text in runs else files_of(text):
+                files.check_file(Path(file), MEMBER)
     members = []
     for place, text in enumerate(given):
         report.images("members", place, len(given))
-        if (named := member_run(text)) is not None:
-            own = member_data(text) or data
-            test, oof = _run_predictions(named, own, copies[own], overrides, report, partial(photos, own)), None
-            _note_single_photos(named, test, report)
-        else:
-            test, oof = _files_predictions(text, cfg.space)
-        if test.space.fingerprint != cfg.space.fingerprint:
-            raise WeightsError(
-                "a member has other classes",
-                where=text,
-                expected=", ".join(cfg.space.names),
-                fix="leave it out",
-            )
-        members.append(EnsembleMember(text, test.align(ids, names=(text, str(data))), oof))
+        with _about(text):
+            if (named := runs.get(text)) is not None:
+                test = _run_predictions(named, photos.of(member_data(text) or data, named), overrides, report)
+                oof = None
+                _note_single_photos(named, test, report)
+            else:
+                test, oof = _files_predictions(text, cfg.space)
+            test = test.align(ids, names=(text, str(data)))
+        members.append(EnsembleMember(text, test, oof))
     report.images("members", len(given), len(given))
-    return cfg, frame, members
+    return cfg, photos, members
 
 
-def _copied(own: Path, cfg: Config, frame: pd.DataFrame) -> pd.DataFrame:
-    """Read the table of a copy of the photos to predict; raises DataError where it has other ids."""
-    copied = read_unlabelled(own, cfg.data.format, cfg.space)
-    ours, theirs = set(copied["id"]), set(frame["id"])
-    if others := sorted(ours ^ theirs):
-        raise DataError(
-            "a member's own photos are not a copy of those to predict: ids are in one of them alone",
-            where=str(own),
-            got=f"{len(ours - theirs)} ids in it alone, {len(theirs - ours)} in --data alone",
-            offenders=others,
-            fix="give it a copy of --data, such as one by maskcls data crop",
-        )
-    return copied
+def _check_run(run: RunDir) -> None:
+    """Raise ResultError for a folder that is no run; it may be the photos of the member before it."""
+    try:
+        read_environment(run)
+    except ResultError as error:
+        if error.fix != "check the path":
+            raise
+        raise error.with_fix("check the path; a member's own copy of the photos follows a comma: RUN,DATA") from None
 
 
-def _run_predictions(
-    run: RunDir,
-    data: Path,
-    frame: pd.DataFrame,
-    overrides: Sequence[str],
-    report: Reporter,
-    photos_sha256: Callable[[], str],
-) -> Predictions:
+@contextmanager
+def _about(member: str) -> Iterator[None]:
+    """Name the member in an error that is about it and does not say so."""
+    try:
+        yield
+    except MaskclsError as error:
+        if files_of(member)[0] in str(error):
+            raise
+        name = f"member {shell_word(member)}"
+        raise error.with_where(f"{name}: {error.where}" if error.where else name) from None
+
+
+def _check_classes(member: str, found: LabelSpace, space: LabelSpace) -> None:
+    """Raise WeightsError for a run with other classes than the first one."""
+    if found.fingerprint != space.fingerprint:
+        got, expected = found.first_difference(space)
+        fix = "use a member made with the same tasks, class order and bins"
+        raise WeightsError("a member has other classes", where=member, got=got, expected=expected, fix=fix)
+
+
+def _run_predictions(run: RunDir, copy: PhotoCopy, overrides: Sequence[str], report: Reporter) -> Predictions:
     """Return what the run predicted for exactly these photos with the networks it has now, or let it predict them.
 
-    photos_sha256  of the photos as they are now. What an earlier version predicted is compared by names alone; what was
-                   predicted without a cache is predicted again.
+    What an earlier version predicted is compared by names alone; what was predicted without a cache is predicted again.
     """
     cfg, env = config.of_run(run.config), read_environment(run)
+    data = copy.data
     path = run.test(data_name(data), cfg.predict.views, cfg.predict.networks, cfg.predict.groups, cfg.predict.adapt)
     if path.exists() and not overrides:
         known = Predictions.load(path)
         weights = sorted(network["sha256"] for network in known.lineage.get("weights", []))
         found = known.lineage.get("data_sha256"), known.lineage.get("run_hashes"), weights
-        current = found == (tables.sha256(frame), env.hashes, predicting_weights(run, cfg, env.folds))
+        current = found == (tables.sha256(copy.frame), env.hashes, predicting_weights(run, cfg, env.folds))
         by_name = "photos_sha256" not in known.lineage
-        current = current and (by_name or known.lineage["photos_sha256"] == photos_sha256())
+        current = current and (by_name or known.lineage["photos_sha256"] == copy.digests().sha256)
         if current and (averages_in_groups(run) or not known.lineage.get("groups")):
             # Without the file's place in its run, as predictions that were just made: the sidecar has the same bytes.
             return replace(known, lineage={name: part for name, part in known.lineage.items() if name != owned.OWNER})
@@ -156,17 +162,10 @@ def _run_predictions(
 
     refuse_several("an ensemble")
     with reading(run):
-        predicted = predict_rows(run, data, overrides=list(overrides), report=report)
+        predicted = predict_rows(run, data, overrides=list(overrides), frame=copy.frame, report=report)
     assert predicted is not None
+    copy.keep(predicted.photos)
     return predicted.predictions
-
-
-def photos_to_predict(data: Path, cfg: Config, frame: pd.DataFrame) -> PhotoDigests:
-    """Read the photos to predict, and return what their files are."""
-    from maskcls.data.photos.identity.photo_digests import digests_of_table  # Pillow
-
-    root, threads = image_root(data, cfg.data.format), reading_threads(cfg.device.workers)
-    return digests_of_table(root, frame, threads=threads)
 
 
 def _note_single_photos(run: RunDir, test: Predictions, report: Reporter) -> None:

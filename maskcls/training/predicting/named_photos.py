@@ -8,30 +8,24 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from maskcls import config
 from maskcls.data.layouts.named import NamedPhotos
-from maskcls.data.layouts.source import image_root
-from maskcls.data.photos.crops import ABOUT, cropping
 from maskcls.rundir import RunDir
 from maskcls.runs.decision import read_decision
-from maskcls.runs.environment import read_environment
 from maskcls.runs.lineage import RunLineage
 from maskcls.runs.records.sealed_people import refuse_sealed_photos
 from maskcls.runs.summary import read_summary
 from maskcls.show.terminal.progress import Reporter
 from maskcls.show.terminal.text import plural
+from maskcls.training.predicting.other_cropping import cropped_root, note_other_cropping, trained_root
 
 SHOWN_NAMES = 3
 
 
 def check_photos_of_run(run: RunDir, photos: NamedPhotos, report: Reporter) -> None:
     """Raise DataError for photos of people who are still sealed; note photos cropped in another way than the run's."""
-    env = read_environment(run)
-    trained = image_root(Path(env.data), config.of_run(run.config).data.format)
-    refuse_sealed_photos(run, trained, Path(), photos.names)
-    for root in map(Path, dict.fromkeys(map(_cropped_root, photos.roots))):
-        if cropping(root) != env.cropping:
-            report.once(f"these photos are not cropped like the training photos: {root}, {trained}")
+    refuse_sealed_photos(run, trained_root(run), Path(), photos.names)
+    for root in dict.fromkeys(map(cropped_root, photos.roots)):
+        note_other_cropping(run, root, report)
 
 
 def note_repeated(photos: NamedPhotos, report: Reporter) -> None:
@@ -59,9 +53,3 @@ def lineage_of_photos(
     score = summary.pooled.macro_f1 if summary and summary.pooled else None
     lineage = RunLineage.model_validate_json(json.dumps({**origin, **about, "oof_macro_f1": score}))
     return (lineage.with_decision(read_decision(run)) if decide else lineage).to_json()
-
-
-def _cropped_root(folder: Path) -> Path:
-    """Return the folder that says how its photos were cropped: this one or one above it."""
-    full = folder.resolve()
-    return next((above for above in (full, *full.parents) if (above / ABOUT).exists()), folder)

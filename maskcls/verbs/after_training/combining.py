@@ -23,8 +23,8 @@ def ensemble(
         list[str] | None,
         typer.Argument(
             metavar="MEMBER|KEY=VALUE",
-            help="RUN, or RUN,DATA with its own copy of the photos; FILE or FILE,OOF_FILE of predictions; predict.* and"
-            " device.* to predict again",
+            help="RUN, or RUN,DATA with its own copy of the photos; FILE or FILE,OOF_FILE of predictions; predict.*,"
+            " device.* or data.cache to predict again",
         ),
     ] = None,
     output: Annotated[Path, typer.Option("--output", "-o", help="the submission to write")] = Path("submission.csv"),
