@@ -15,6 +15,7 @@ from photos import LIVELY, wake
 from torch import Tensor, nn
 
 import maskcls
+from maskcls.backbone import Backbone
 from maskcls.engine.checkpoint import Blueprint, load_predictor, load_state, read_meta, save_state, save_weights
 from maskcls.errors import ConfigError, ResultError, WeightsError
 from maskcls.files import file_sha256, without_digest
@@ -24,7 +25,8 @@ from maskcls.nn.network import Network
 from maskcls.rundir import WeightsDir
 
 HEADS = tuple(plain_heads("multi", CONTEST).values())
-BLUEPRINT = Blueprint("test_efficientnet", HEADS, 0.25, CONTEST, replace(LIVELY, size=(32, 32), crop=(0.9, 0.8)))
+SPEC = replace(LIVELY, size=(32, 32), crop=(0.9, 0.8))
+BLUEPRINT = Blueprint(Backbone("test_efficientnet"), HEADS, 0.25, CONTEST, SPEC)
 SCORES = {"macro_f1": 0.5, "mask": 0.75}
 
 
@@ -120,7 +122,7 @@ def test_tied_weights_are_saved_too(tmp_path: Path) -> None:
 def test_a_blueprint_survives_json(crop: Any, heads: str, tmp_path: Path) -> None:
     space = LabelSpace((Task("age", ("young", "old"), (40,)), Task("hat", ("no", "yes"))))
     blueprint = Blueprint(
-        "test_resnet", tuple(plain_heads(heads, space).values()), 0.5, space, replace(LIVELY, crop=crop)
+        Backbone("test_resnet"), tuple(plain_heads(heads, space).values()), 0.5, space, replace(LIVELY, crop=crop)
     )
     save_weights(WeightsDir(tmp_path), blueprint.build().state_dict(), blueprint, epoch=0, scores={})
     back = read_meta(WeightsDir(tmp_path)).blueprint
