@@ -45,8 +45,8 @@ def options_error(backbone: Backbone, size: Size, reason: str) -> ConfigError | 
 def check_used(backbone: Backbone, size: Size) -> None:
     """Raise ConfigError that names the options with which the backbone is the network that it is without them.
 
-    An option with the value that the backbone has anyway is accepted, as long as another value would change something;
-    of text, the value must also be the declared default, or differ from a word without meaning.
+    An option with the value that the backbone has anyway is accepted: with a declared default, and with another value
+    where other values would change something. For text, that is a word without meaning.
     """
     if not backbone.options or not takes(backbone, size):
         return
@@ -67,8 +67,9 @@ def _is_unused(backbone: Backbone, name: str, size: Size) -> bool:
     without, value = _structure(backbone.name, others, size), backbone.options[name]
     if _structure(backbone.name, {**others, name: value}, size) != without:
         return False
-    plain = isinstance(value, str) and _defaults(backbone).get(name) != value
-    tried = (UNKNOWN_WORD,) if plain else PROBES
+    if _defaults(backbone).get(name) == value:
+        return False
+    tried = (UNKNOWN_WORD,) if isinstance(value, str) else PROBES
     if any(_structure(backbone.name, {**others, name: one}, size) != without for one in tried):
         return False
     # The structure is the same: the option may still choose the weights that a new network starts with.
