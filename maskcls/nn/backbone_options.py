@@ -17,9 +17,9 @@ from torch import nn
 from maskcls.backbone import TAKEN, Backbone
 from maskcls.errors import ConfigError, nearest
 from maskcls.nn.backbone_facts import create_options
-from maskcls.nn.backbone_sizes import Size, takes
+from maskcls.nn.backbone_sizes import REFUSALS, Size, takes
 
-# Values of which whoever reads an option refuses one, or does not treat all alike.
+# Values of which code that reads an option refuses one, or gives not all the same meaning.
 PROBES: tuple[object, ...] = (object(), False, True)
 UNKNOWN_WORD = "maskcls"  # no value of an option that is text
 RECORDS = ("pretrained_cfg", "default_cfg", "pretrained_model_args")  # what timm notes on a network, unread by it
@@ -83,7 +83,7 @@ def _structure(name: str, options: Mapping[str, Any], size: Size) -> str | None:
             warnings.simplefilter("ignore")
             of_size = create_options(Backbone(name), size)
             trunk = timm.create_model(name, num_classes=0, **{**of_size, **options})
-    except Exception:  # whatever a network raises for a value, it has read it
+    except REFUSALS:  # the network has read what it refuses
         return None
     return "\n".join(_lines(trunk))
 
@@ -98,15 +98,14 @@ def _lines(trunk: nn.Module) -> Iterator[str]:
 
 def _told(value: Any) -> str:
     """Return a value as text without addresses of objects."""
-    match value:
-        case None | bool() | int() | float() | str():
-            return repr(value)
-        case list() | tuple():
-            return f"[{', '.join(map(_told, value))}]"
-        case dict():
-            return f"{{{', '.join(f'{key}: {_told(one)}' for key, one in sorted(value.items(), key=str))}}}"
-        case functools.partial():
-            return f"{_told(value.func)} {_told(value.args)} {_told(value.keywords)}"
+    if value is None or isinstance(value, bool | int | float | str):
+        return repr(value)
+    if isinstance(value, list | tuple):
+        return f"[{', '.join(map(_told, value))}]"
+    if isinstance(value, dict):
+        return f"{{{', '.join(f'{key}: {_told(one)}' for key, one in sorted(value.items(), key=str))}}}"
+    if isinstance(value, functools.partial):
+        return f"{_told(value.func)} {_told(value.args)} {_told(value.keywords)}"
     named = value if hasattr(value, "__qualname__") else type(value)
     return f"{named.__module__}.{named.__qualname__}"
 

@@ -117,6 +117,22 @@ def test_tied_weights_are_saved_too(tmp_path: Path) -> None:
     assert same(load_state(tmp_path / "s")[0], dict(tied.state_dict()))
 
 
+def test_options_of_the_backbone_survive_json(tmp_path: Path) -> None:
+    options = {
+        "depths": (1, 1, 1, 1),
+        "act_layer": "gelu_tanh",
+        "conv_bias": False,
+        "norm_eps": 1e-5,
+        "kernel_sizes": 5,
+    }
+    blueprint = replace(BLUEPRINT, backbone=Backbone("test_convnext", options))
+    save_weights(WeightsDir(tmp_path), blueprint.build().state_dict(), blueprint, epoch=0, scores={}, soup=(0, 1))
+    meta = read_meta(WeightsDir(tmp_path))
+    assert (meta.blueprint, meta.soup) == (blueprint, (0, 1))
+    assert [type(meta.options[name]) for name in options] == [tuple, str, bool, float, int]
+    assert load_predictor(WeightsDir(tmp_path)).network.backbone == str(blueprint.backbone)
+
+
 @pytest.mark.parametrize("crop", [(1.0, 1.0), (0.5, 0.25)])
 @pytest.mark.parametrize("heads", ["multi", "joint"])
 def test_a_blueprint_survives_json(crop: Any, heads: str, tmp_path: Path) -> None:

@@ -123,7 +123,7 @@ def test_an_option_of_the_backbone_is_searched_alone_or_with_all_others(base: Co
     assert all_settings(beside)["model.options"] == beside.model.options
     for text in ("model.options.pad_type: ['', same]", "model.options: [{}, {pad_type: same}]"):
         check_search_space(space_of(text), base, where="x")
-    with pytest.raises(ConfigError, match="transforms.size in its place"):
+    with pytest.raises(ConfigError, match=r"transforms\.size in its place"):
         check_search_space(space_of("model.options.img_size: [32, 64]"), base, where="x")
 
 
