@@ -48,7 +48,7 @@ def check_used(backbone: Backbone, size: Size) -> None:
     An option with the value that the backbone has anyway is accepted: with a declared default, and with another value
     where other values would change something. For text, that is a word without meaning.
     """
-    if not backbone.options or not takes(backbone, size):
+    if not backbone.options:
         return
     with torch.random.fork_rng(devices=()):  # the weights of what is built next must not depend on this check
         unused = [name for name in backbone.options if _is_unused(backbone, name, size)]
