@@ -45,8 +45,8 @@ def options_error(backbone: Backbone, size: Size, reason: str) -> ConfigError | 
 def check_used(backbone: Backbone, size: Size) -> None:
     """Raise ConfigError that names the options with which the backbone is the network that it is without them.
 
-    An option with the value that the backbone has anyway is accepted: with a declared default, and with another value
-    where other values would change something. For text, that is a word without meaning.
+    An option with the value that the backbone has anyway is accepted if it is the declared default, or if another value
+    would change something; for text, that is a word without meaning.
     """
     if not backbone.options:
         return
