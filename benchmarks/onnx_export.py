@@ -38,6 +38,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from maskcls import config
+from maskcls.backbone import Backbone
 from maskcls.commands.export import EXACT, check_photos_of, export
 from maskcls.data.views.transforms import ViewSpec, eval_view
 from maskcls.engine.compute.plan import Execution
@@ -109,7 +110,7 @@ def random_model(backbone: str, size: tuple[int, int]) -> RunModel:
     words += ["transforms.mean=[0.485, 0.456, 0.406]", "transforms.std=[0.229, 0.224, 0.225]"]
     cfg, _ = config.load(None, words)
     torch.manual_seed(0)
-    network = lively(build_network(backbone, plain_heads("multi", CONTEST), size=size), size, seed=1)
+    network = lively(build_network(Backbone(backbone), plain_heads("multi", CONTEST), size=size), size, seed=1)
     predictor = Predictor(network, CONTEST, view_spec(cfg))
     accelerator, execution = start(cfg.device), Execution(memory_format="contiguous")
     return RunModel(

@@ -16,7 +16,7 @@ from maskcls.schema import Config
 FIELDS = {
     "data": ("format", "group", "fixes", "pseudo", "synth", "leaky", "cache", "same_photos"),
     "folds": ("k", "holdout", "seed", "renew", "repeats", "sealed", "sealed_seed", "stratify"),
-    "model": ("heads", "train", "backbone", "pretrained", "weights", "drop", "drop_samples", "drop_path"),
+    "model": ("heads", "train", "backbone", "options", "pretrained", "weights", "drop", "drop_samples", "drop_path"),
     "transforms": (
         *("crop", "size", "hflip", "geometry", "shift", "scale", "rotate_deg", "colour", "brightness", "contrast"),
         *("cutout", "cutout_size", "gray", "clahe", "sharpen", "blur", "mean", "std"),
@@ -164,6 +164,13 @@ BOUNDS: dict[str, tuple[list[str], list[str]]] = {
     "heads.hidden": (["1", "4096"], ["0", "4097", "8.0", "true", "null", "auto"]),
     "heads.augmented": (["0", "100"], ["-1", "101", "1.0", "true", "null"]),
     "model.backbone": (["resnet34", "n"], ["''", "null", "18", "[resnet18]"]),
+    "model.options": (
+        ["{}"],
+        [
+            *("{pad_type: null}", "{pad_type: [same, null]}", "{norm: {eps: 1}}", "{depths: [[1]]}", "{alpha: .inf}"),
+            *("{'a b': 1}", "{'': 1}", "{1: 2}", "{img_size: 224}", "{cache_dir: x}", "[pad_type]", "same", "null"),
+        ],
+    ),
     "model.pretrained": FLAG,
     "model.weights": TEXT_OR_NULL,
     "model.drop": BELOW_ONE,

@@ -3,7 +3,7 @@
     cli -> {verbs, api} -> commands -> serve -> {diagnosis, export, jobs, synth, tuning} -> training -> show -> runs
     -> engine
     -> {nn, data, results} -> owned -> {rundir, typedjson} -> config -> {schema, csvfile}
-    -> {files, labels, machine, startup, layoutnames, lossterms, viewnames, groupnouns, durations}
+    -> {files, labels, machine, startup, backbone, layoutnames, lossterms, viewnames, groupnouns, durations}
     -> {errors, spelling}
 
 Nothing is imported here. Every import statement counts, also inside functions and under TYPE_CHECKING, because a
@@ -26,6 +26,7 @@ FEWEST_MODULES = 250
 RANK = {
     "errors": 0,
     "spelling": 0,
+    "backbone": 1,
     "files": 1,
     "labels": 1,
     "csvfile": 2,
@@ -75,6 +76,7 @@ ARRAYS_ONLY = {
     "labels",
     "machine",
     "startup",
+    "backbone",
     "layoutnames",
     "lossterms",
     "viewnames",

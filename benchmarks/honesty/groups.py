@@ -31,6 +31,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.linalg import cho_factor, cho_solve
 
+from maskcls.backbone import Backbone
 from maskcls.labels import CONTEST, Floats, Ints
 from maskcls.results.labelled_predictions import LabelledPredictions
 from maskcls.results.people.averaging import average_groups, cross_fit_averages
@@ -256,7 +257,7 @@ def read_photos(data: Path, weights: Path) -> Photos:
 
     frame = read_labelled(data, "contest", CONTEST)
     root, paths = image_root(data, "contest"), frame["path"].tolist()
-    network = build_network("mobilenetv4_conv_small", {"mask": 3}, size=(128, 96))
+    network = build_network(Backbone("mobilenetv4_conv_small"), {"mask": 3}, size=(128, 96))
     load_trunk(network, weights)
     scale = torch.tensor([[0.485, 0.456, 0.406], [0.229, 0.224, 0.225]])[:, :, np.newaxis, np.newaxis]
     face, trunk = [], network.trunk.eval()

@@ -12,7 +12,10 @@ from maskcls.schema import PRESETS
 
 PRESET = "transforms.preset"
 # Sections with any names, which {} empties.
-MAPS = ("separate", "balance.weights", "mix.partner_classes", "synth.classes", "synth.from_classes")
+MAPS = (
+    *("separate", "model.options", "balance.weights", "mix.partner_classes"),
+    *("synth.classes", "synth.from_classes"),
+)
 
 
 def put(data: dict[str, Any], key: str, value: Any) -> None:

@@ -20,6 +20,7 @@ from torch import Tensor
 
 import maskcls
 from maskcls import owned, typedjson
+from maskcls.backbone import Backbone, OptionValue
 from maskcls.data.views.transforms import ViewSpec
 from maskcls.engine.infer import Predictor
 from maskcls.errors import ResultError, WeightsError
@@ -40,7 +41,7 @@ FIRST_DIGESTED = 3  # the first schema whose meta.json carries a digest of itsel
 class Blueprint:
     """Everything, besides the tensors, that is needed to rebuild a network and prepare its images."""
 
-    backbone: str
+    backbone: Backbone
     heads: tuple[Head, ...]
     drop: float
     space: LabelSpace
@@ -58,6 +59,7 @@ class Meta(JsonFile, extra="forbid"):
     scores  validation scores of these weights.
     soup    if the weights are an average of several epochs: these epochs.
     sha256  hex digest of the tensors' file.
+    options  of the backbone, see model.options; not in the file where there are none.
     heads   "multi" or "joint" in files of schema 1, whose heads were softmaxes over the classes.
     """
 
@@ -68,6 +70,7 @@ class Meta(JsonFile, extra="forbid"):
     soup: tuple[int, ...] = ()
     sha256: str
     backbone: str
+    options: dict[str, OptionValue] = Field(default={})
     heads: tuple[Head, ...] | Literal["multi", "joint"]
     drop: Annotated[float, Field(ge=0, lt=1)]
     labels: Annotated[tuple[Task, ...], Field(min_length=1)]
@@ -85,7 +88,7 @@ class Meta(JsonFile, extra="forbid"):
         """The blueprint from which the network is rebuilt."""
         space = LabelSpace(self.labels)
         heads = plain_heads(self.heads, space).values() if isinstance(self.heads, str) else self.heads
-        return Blueprint(self.backbone, tuple(heads), self.drop, space, self.transforms)
+        return Blueprint(Backbone(self.backbone, self.options), tuple(heads), self.drop, space, self.transforms)
 
 
 def save_weights(
@@ -117,13 +120,15 @@ def save_weights(
         epoch=epoch,
         scores=dict(scores),
         sha256=digest,
-        backbone=blueprint.backbone,
+        backbone=blueprint.backbone.name,
         heads=blueprint.heads,
         drop=blueprint.drop,
         labels=blueprint.space.tasks,
         transforms=blueprint.spec,
     )
-    owned.write(folder.meta, folder.root, meta.model_copy(update={"soup": tuple(soup)}) if soup else meta)
+    further = {"soup": tuple(soup), "options": dict(blueprint.backbone.options)}
+    further = {name: value for name, value in further.items() if value}
+    owned.write(folder.meta, folder.root, meta.model_copy(update=further) if further else meta)
     return digest
 
 

@@ -161,7 +161,7 @@ def _with_one_trunk(ready: Sequence[Predictor]) -> list[list[Predictor]]:
 
 
 def _same_trunk(one: Predictor, other: Predictor) -> bool:
-    if one.spec != other.spec:
+    if one.spec != other.spec or one.network.backbone != other.network.backbone:
         return False
     mine, theirs = one.network.trunk.state_dict(), other.network.trunk.state_dict()
     # The cheapest first, as a server asks per request: trained networks differ in the first tensor already.
@@ -206,7 +206,7 @@ def _smaller_batch(reader: Reader, lanes: int) -> tuple[str, str]:
 def prepare(predictor: Predictor, accelerator: Accelerator, execution: Execution) -> Predictor:
     """Return the predictor for inference on the accelerator's device: batch norms fused, weights copied there."""
     network, size = predictor.network, predictor.spec.size
-    structure = f"{size} {network.trunk}"
+    structure = f"{size} {network.backbone} {network.trunk}"
     if structure not in _pairs:
         example = torch.zeros(2, 3, *size).normal_(generator=torch.Generator().manual_seed(0))
         _pairs[structure] = find_pairs(network, example)

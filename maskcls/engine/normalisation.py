@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from maskcls import config
-from maskcls.engine.checkpoint import read_meta
+from maskcls.engine.checkpoint import Meta, read_meta
 from maskcls.files import read_json
 from maskcls.nn.backbone_facts import Normalisation, fixed_size, timm_normalisation
 from maskcls.rundir import WeightsDir
@@ -21,12 +21,16 @@ def normalisation_of(model: ModelConfig) -> Normalisation:
     It is that of meta.json where model.weights is the file of weights that maskcls saved, else timm's for the backbone.
     Raises WeightsError for a meta.json of a newer maskcls, ResultError for a damaged one.
     """
-    if model.weights is not None:
-        folder = WeightsDir(Path(model.weights).parent)
-        if folder.tensors == Path(model.weights) and folder.tensors.exists() and _is_ours(folder.meta):
-            view = read_meta(folder).transforms
-            return Normalisation(view.mean, view.std)
+    if model.weights is not None and (meta := saved_meta(Path(model.weights))) is not None:
+        return Normalisation(meta.transforms.mean, meta.transforms.std)
     return timm_normalisation(model.backbone)
+
+
+def saved_meta(weights: Path) -> Meta | None:
+    """Return the meta.json of a file of weights; None where maskcls did not save it. Raises as `normalisation_of`."""
+    folder = WeightsDir(weights.parent)
+    saved = folder.tensors == weights and folder.tensors.exists() and _is_ours(folder.meta)
+    return read_meta(folder) if saved else None
 
 
 def with_normalisation(cfg: Config) -> Config:

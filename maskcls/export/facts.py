@@ -30,7 +30,7 @@ def exported_facts(run: RunDir, model: RunModel, *, licence: str | None = None) 
             for spec in model.specs
         ],
         "decode_size": list(model.decode_size),
-        "backbones": sorted({member.model.backbone for member in members(model.cfg).values()}),
+        "backbones": sorted({str(member.model.trunk) for member in members(model.cfg).values()}),
         "decision": decision_json(model.decision),
         "out_of_fold": _scores(read_summary(run)),
         "licence": licence,

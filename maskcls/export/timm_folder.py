@@ -18,11 +18,12 @@ from safetensors.torch import save
 from torch import Tensor
 
 from maskcls import config, files
+from maskcls.backbone import Backbone
 from maskcls.data.views.transforms import ViewSpec
 from maskcls.engine.infer import Predictor
 from maskcls.export.linear_heads import linear_layer, outputs_by_head
 from maskcls.export.timm_checks import CONFIG, FORMAT
-from maskcls.nn.network import size_options
+from maskcls.nn.backbone_facts import create_options
 from maskcls.rundir import REFIT
 from maskcls.schema import Config
 from maskcls.training.predicting.loaded_networks import LoadedNetwork
@@ -54,7 +55,8 @@ NETWORKS = {{network["name"]: network for network in CONFIG["networks"]}}
 
 def load(name):
     network = NETWORKS[name]
-    trunk = timm.create_model(network["backbone"], num_classes=0, **network["options"]).eval()
+    options = {{key: tuple(one) if isinstance(one, list) else one for key, one in network["options"].items()}}
+    trunk = timm.create_model(network["backbone"], num_classes=0, **options).eval()
     trunk.load_state_dict(load_file(FOLDER / network["folder"] / "trunk.safetensors"))
     heads = load_file(FOLDER / network["folder"] / "heads.safetensors")
 
@@ -87,7 +89,7 @@ def write_timm_folder(
 
     Raises UsageError for a head that is not linear, ResourceError when a file cannot be written.
     """
-    backbones = {task: member.model.backbone for task, member in config.members(cfg).items()}
+    backbones = {task: member.model.trunk for task, member in config.members(cfg).items()}
     content: dict[str, bytes] = {}
     entries = []
     for network in networks:
@@ -111,7 +113,7 @@ def write_timm_folder(
     return TimmFolder(folder, names, sum(map(len, content.values())), hashes)
 
 
-def _entry(network: LoadedNetwork, backbone: str) -> dict[str, Any]:
+def _entry(network: LoadedNetwork, backbone: Backbone) -> dict[str, Any]:
     predictor, name = network.predictor, _name(network)
     return {
         "name": name,
@@ -119,8 +121,8 @@ def _entry(network: LoadedNetwork, backbone: str) -> dict[str, Any]:
         "seed": network.seed,
         "fold": network.fold,
         "folder": f"networks/{name}",
-        "backbone": backbone,
-        "options": size_options(backbone, predictor.spec.size),
+        "backbone": backbone.name,
+        "options": create_options(backbone, predictor.spec.size),
         "input": _input(predictor.spec),
         "heads": outputs_by_head(predictor.network.specs, predictor.space),
         "weights_sha256": network.sha256,

@@ -12,6 +12,7 @@ import timm
 from timm.data import IMAGENET_DEFAULT_MEAN, IMAGENET_DEFAULT_STD
 from timm.layers import PatchEmbed  # type: ignore[attr-defined]
 
+from maskcls.backbone import Backbone
 from maskcls.errors import ConfigError
 
 Channels = tuple[float, float, float]
@@ -43,6 +44,13 @@ def fixed_size(backbone: str) -> tuple[int, int] | None:
     return height, width
 
 
+def create_options(backbone: Backbone, size: tuple[int, int]) -> dict[str, Any]:
+    """Return the further arguments of timm.create_model: the size, (height, width) in pixels, and the options."""
+    facts = timm.get_pretrained_cfg(backbone.name)
+    of_size = {"img_size": size} if facts and facts.fixed_input_size else {}
+    return {**of_size, **backbone.options}
+
+
 def patch_size(trunk: Any) -> tuple[int, int] | None:
     """Return the (height, width) of the patches that must cover an image exactly; None where any image will do."""
     embedding = getattr(trunk, "patch_embed", None)
@@ -62,7 +70,7 @@ def nearest_whole(size: tuple[int, int], patch: tuple[int, int]) -> tuple[int, i
     return height, width
 
 
-def check_patches(trunk: Any, backbone: str, size: tuple[int, int]) -> None:
+def check_patches(trunk: Any, backbone: Backbone, size: tuple[int, int]) -> None:
     """Raise ConfigError when patches do not cover images of this (height, width) in pixels exactly.
 
     Some networks would stop with an error of their own, others would not look at the last rows and columns.
@@ -72,7 +80,7 @@ def check_patches(trunk: Any, backbone: str, size: tuple[int, int]) -> None:
         sides = f"{patch[0]}" if patch[0] == patch[1] else f"{patch[0]} and {patch[1]}"
         raise ConfigError(
             f"image height and width must be multiples of {sides}",
-            where=f"transforms.size (model.backbone={backbone})",
+            where=f"transforms.size (model.backbone={backbone.name})",
             got=f"{size[0]} x {size[1]} pixels",
             expected=f"multiples of {patch[0]} x {patch[1]} pixels, the backbone's patches",
             fix=f"set transforms.size=[{near[0]}, {near[1]}]",

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import timm
 import torch
 
+from maskcls.backbone import Backbone
 from maskcls.errors import ConfigError
-from maskcls.nn.backbone_facts import nearest_whole
+from maskcls.nn.backbone_facts import create_options, nearest_whole
 
 Size = tuple[int, int]  # (height, width) in pixels
 
@@ -17,27 +16,25 @@ REFUSALS = (ArithmeticError, AssertionError, AttributeError, LookupError, Runtim
 STEP = 32  # pixels: most networks halve an image five times
 
 
-def takes(backbone: str, size: Size) -> bool:
+def takes(backbone: Backbone, size: Size) -> bool:
     """Return whether a backbone can be built for images of this size, and gives features of them."""
-    facts = timm.get_pretrained_cfg(backbone)
-    options: dict[str, Any] = {"img_size": size} if facts and facts.fixed_input_size else {}
     try:
         with torch.device("meta"), torch.no_grad():
-            trunk = timm.create_model(backbone, num_classes=0, **options).eval()
+            trunk = timm.create_model(backbone.name, num_classes=0, **create_options(backbone, size)).eval()
             return bool(trunk(torch.zeros(1, 3, *size)).ndim == 2)
     except REFUSALS:
         return False
 
 
-def sizes_near(backbone: str, size: Size) -> list[Size]:
+def sizes_near(backbone: Backbone, size: Size) -> list[Size]:
     """Return sizes that a backbone takes: the nearest multiple of STEP, and the size its weights were trained with."""
-    facts = timm.get_pretrained_cfg(backbone)
+    facts = timm.get_pretrained_cfg(backbone.name)
     own = [facts.input_size[1:]] if facts else []
     asked = dict.fromkeys([nearest_whole(size, (STEP, STEP)), *own])
     return [one for one in asked if takes(backbone, one)]
 
 
-def size_error(backbone: str, size: Size, reason: str) -> ConfigError | None:
+def size_error(backbone: Backbone, size: Size, reason: str) -> ConfigError | None:
     """Return the error of a backbone that does not take images of this size; None if the size is not to blame.
 
     reason  what timm or torch said.
@@ -46,7 +43,7 @@ def size_error(backbone: str, size: Size, reason: str) -> ConfigError | None:
         return None
     return ConfigError(
         "the backbone does not take images of this size",
-        where=f"transforms.size (model.backbone={backbone})",
+        where=f"transforms.size (model.backbone={backbone.name})",
         got=f"{size[0]} x {size[1]} pixels: {reason}",
         expected=f"{' or '.join(f'{height} x {width}' for height, width in sizes)} pixels, for example",
         fix=f"set transforms.size=[{sizes[0][0]}, {sizes[0][1]}], or choose another backbone",

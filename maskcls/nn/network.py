@@ -6,17 +6,21 @@ B batch, C channels of an image, H height, W width.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
 
 import timm
 import torch
 from torch import Tensor, nn
 
+from maskcls.backbone import Backbone
 from maskcls.errors import ConfigError, ResourceError, nearest
 from maskcls.machine import is_memory_error
-from maskcls.nn.backbone_facts import check_patches
+from maskcls.nn.backbone_facts import check_patches, create_options
+from maskcls.nn.backbone_options import check_used, options_error
 from maskcls.nn.backbone_sizes import size_error
 from maskcls.nn.heads import Head, build_head
+
+SHOWN_CHARS = 200  # of what torch says about weights
+UNFIT = "loading state_dict"  # in torch's error for tensors of other names or shapes
 
 
 class Network(nn.Module):
@@ -27,6 +31,7 @@ class Network(nn.Module):
     drop      dropout probability before the heads, in [0, 1).
     samples   number of dropout masks per image in training (multi-sample dropout, Inoue 2019, arXiv:1905.09788): logits
               then have samples * B rows, first all B images with the first mask, and so on.
+    backbone  what the trunk was built from, as text; "": not by `build_network`.
     balanced  learn one variance per head, which weights its loss (Kendall, Gal and Cipolla 2018, arXiv:1705.07115).
     """
 
@@ -39,9 +44,10 @@ class Network(nn.Module):
         drop: float = 0.0,
         samples: int = 1,
         balanced: bool = False,
+        backbone: str = "",
     ) -> None:
         super().__init__()
-        self.trunk, self.features, self.samples = trunk, features, samples
+        self.trunk, self.features, self.samples, self.backbone = trunk, features, samples, backbone
         self.specs = {name: Head(name, spec) if isinstance(spec, int) else spec for name, spec in specs.items()}
         self.drop = nn.Dropout(drop)
         self.heads = nn.ModuleDict()
@@ -66,7 +72,7 @@ class Network(nn.Module):
 
 
 def build_network(
-    backbone: str,
+    backbone: Backbone,
     specs: Mapping[str, Head | int],
     *,
     size: tuple[int, int],
@@ -76,47 +82,43 @@ def build_network(
     samples: int = 1,
     balanced: bool = False,
 ) -> Network:
-    """Build a new network on a timm backbone, given by name; size is (height, width) in pixels.
+    """Build a new network on a timm backbone; size is (height, width) in pixels.
 
     Random weights come from torch's global generator, so seed it first. Raises ConfigError for a name unknown to timm,
-    for pretrained weights that do not exist, and for a size or drop_path the backbone does not support; ResourceError
-    when pretrained weights cannot be downloaded.
+    for pretrained weights that do not exist, for a size, option or drop_path the backbone does not support, and for an
+    option that it does not use; ResourceError when pretrained weights cannot be downloaded.
     """
-    check_backbone(backbone)
-    facts = timm.get_pretrained_cfg(backbone)
+    check_backbone(backbone.name)
+    facts = timm.get_pretrained_cfg(backbone.name)
     if pretrained and not (facts and facts.has_weights):
         raise ConfigError(
             "timm has no pretrained weights for this backbone",
             where="model.pretrained",
-            got=f"true for {backbone}",
+            got=f"true for {backbone.name}",
             fix="set model.pretrained=false, give a local file with model.weights=FILE, or choose another backbone",
         )
-    options: dict[str, Any] = {"drop_path_rate": drop_path} if drop_path else {}
+    options = create_options(backbone, size) | ({"drop_path_rate": drop_path} if drop_path else {})
     try:
-        trunk = timm.create_model(
-            backbone, pretrained=pretrained, num_classes=0, **size_options(backbone, size), **options
-        )
+        trunk = timm.create_model(backbone.name, pretrained=pretrained, num_classes=0, **options)
     except Exception as error:
         if is_memory_error(error):
             raise
         raise _build_error(backbone, pretrained, size, error) from None
     check_patches(trunk, backbone, size)
-    if (backbone, size) not in _features:
+    about = str(backbone)
+    if (about, size) not in _features:
+        check_used(backbone, size)
         try:
-            _features[backbone, size] = _feature_count(backbone, trunk, size)
+            _features[about, size] = _feature_count(backbone, trunk, size)
         except ConfigError as error:
-            raise size_error(backbone, size, str(error.got)) or error from None
-    features = _features[backbone, size]
-    return Network(trunk, features, specs, drop=drop, samples=samples, balanced=balanced)
+            reason = str(error.got)
+            raise options_error(backbone, size, reason) or size_error(backbone, size, reason) or error from None
+    features = _features[about, size]
+    return Network(trunk, features, specs, drop=drop, samples=samples, balanced=balanced, backbone=about)
 
 
-_features: dict[tuple[str, tuple[int, int]], int] = {}  # by backbone and size, so that one pass serves all folds
-
-
-def size_options(backbone: str, size: tuple[int, int]) -> dict[str, Any]:
-    """Return what timm's create_model needs to know of the size, (height, width) in pixels, of a network's images."""
-    facts = timm.get_pretrained_cfg(backbone)
-    return {"img_size": size} if facts and facts.fixed_input_size else {}
+# By backbone with its options, and size, so that one pass serves all folds.
+_features: dict[tuple[str, tuple[int, int]], int] = {}
 
 
 def check_backbone(name: str) -> None:
@@ -137,13 +139,13 @@ def check_backbone(name: str) -> None:
     )
 
 
-def check_size(network: Network, backbone: str, size: tuple[int, int]) -> None:
+def check_size(network: Network, backbone: Backbone, size: tuple[int, int]) -> None:
     """Raise ConfigError unless the network also accepts images of this (height, width) in pixels."""
     check_patches(network.trunk, backbone, size)
     _feature_count(backbone, network.trunk, size)
 
 
-def _feature_count(backbone: str, trunk: nn.Module, size: tuple[int, int]) -> int:
+def _feature_count(backbone: Backbone, trunk: nn.Module, size: tuple[int, int]) -> int:
     # Measured with a forward pass: in some model families num_features is the width before the head's own layers.
     training = trunk.training
     try:
@@ -160,25 +162,33 @@ def _feature_count(backbone: str, trunk: nn.Module, size: tuple[int, int]) -> in
 
 
 def _build_error(
-    backbone: str, pretrained: bool, size: tuple[int, int], error: Exception
+    backbone: Backbone, pretrained: bool, size: tuple[int, int], error: Exception
 ) -> ConfigError | ResourceError:
+    if pretrained and backbone.options and UNFIT in str(error):
+        return ConfigError(
+            "the pretrained weights do not fit the backbone with these options",
+            where=f"model.options (model.backbone={backbone.name})",
+            got=f"{backbone.written}: {' '.join(str(error).split())[:SHOWN_CHARS]}",
+            fix="remove the option that changes the shape of the weights, or set model.pretrained=false",
+        )
     if pretrained and not isinstance(error, TypeError | ValueError | AssertionError):
         return ResourceError(
             "the pretrained weights cannot be downloaded",
-            where=f"model.pretrained=true for {backbone}",
+            where=f"model.pretrained=true for {backbone.name}",
             got=_first_line(error),
             fix="connect to the internet once, or give a local file with model.weights=FILE",
         )
     reason = _first_line(error)
-    return size_error(backbone, size, reason) or _refused(backbone, reason)
+    return options_error(backbone, size, reason) or size_error(backbone, size, reason) or _refused(backbone, reason)
 
 
-def _refused(backbone: str, reason: str) -> ConfigError:
+def _refused(backbone: Backbone, reason: str) -> ConfigError:
     return ConfigError(
         "the backbone cannot be built with these settings",
-        where=f"model.backbone={backbone}",
+        where=f"model.backbone={backbone.name}" + (f" model.options={backbone.written}" if backbone.options else ""),
         got=reason,
-        fix="change transforms.size, train.stages or model.drop_path, or choose another backbone",
+        fix="change transforms.size, train.stages"
+        f"{', model.options' if backbone.options else ''} or model.drop_path, or choose another backbone",
     )
 
 

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+from maskcls.backbone import TAKEN
 from maskcls.errors import nearest
 from maskcls.labels import LabelSpace
 from maskcls.schema.data import DataConfig, FoldsConfig, SamplerConfig
@@ -81,6 +82,7 @@ def contradictions(cfg: Sections) -> Iterator[Rule]:
     yield from _of_tasks(cfg)
     yield from _of_groups(cfg)
     yield from _of_repeats(cfg)
+    yield from _of_options(cfg)
     yield from _of_training(cfg)
     yield from _of_selection(cfg)
     yield from _of_further_networks(cfg)
@@ -152,6 +154,14 @@ def _groups_of(pattern: str) -> int | None:
         return re.compile(pattern).groups
     except re.error:
         return None
+
+
+def _of_options(cfg: Sections) -> Iterator[Rule]:
+    for name, value in cfg.model.options.items():
+        if setting := TAKEN.get(name):
+            yield WrongValue(f"model.options.{name}", f"{setting} in its place", value)
+        elif name in TAKEN:
+            yield WrongValue(f"model.options.{name}", "no argument that maskcls itself gives to timm", value)
 
 
 def _of_training(cfg: Sections) -> Iterator[Rule]:

@@ -2,11 +2,31 @@
 
 from __future__ import annotations
 
+import math
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import AfterValidator, BeforeValidator, Field
 
+from maskcls.backbone import Backbone, OptionValue
 from maskcls.schema.section import Auto, Below, FilePath, Section, Share, Text
+
+
+def option_names(options: dict[str, OptionValue]) -> dict[str, OptionValue]:
+    """Return options whose names can be those of arguments; ValueError, in words that follow "expected", for others."""
+    if not all(name.isidentifier() for name in options):
+        raise ValueError("names of arguments, such as pad_type, each with a value")
+    return options
+
+
+def option_value(value: object) -> object:
+    """Return the value of one option, a list as a tuple; ValueError, in words that follow "expected", for others."""
+    for one in value if isinstance(value, list | tuple) else [value]:
+        if not isinstance(one, str | int | float) or (isinstance(one, float) and not math.isfinite(one)):
+            raise ValueError("text, a finite number, true, false, or a list of these")
+    return tuple(value) if isinstance(value, list) else value
+
+
+Options = Annotated[dict[str, Annotated[OptionValue, BeforeValidator(option_value)]], AfterValidator(option_names)]
 
 
 class ModelConfig(Section):
@@ -20,6 +40,10 @@ class ModelConfig(Section):
     on its features (the section `heads`), in seconds; it needs a pretrained backbone."""
     backbone: Text = "resnet18"
     """Name of any timm model that gives image features, for example mobilenetv4_conv_small."""
+    options: Options = Field(default={})
+    """Further keyword arguments of `timm.create_model` for the backbone, for example `{pad_type: same}` for weights
+    that were converted from TensorFlow, or `{global_pool: avg}`: text, numbers, true or false, and lists of them. A
+    keyword that the backbone does not use is refused, and so is one that has a setting of its own."""
     pretrained: bool = False
     """Download the backbone's pretrained weights from the Hugging Face hub."""
     weights: FilePath | None = None
@@ -31,6 +55,11 @@ class ModelConfig(Section):
     arXiv:1905.09788)."""
     drop_path: Below = 0.0
     """Rate of stochastic depth in the backbone (Huang et al. 2016, arXiv:1603.09382). The backbone must support it."""
+
+    @property
+    def trunk(self) -> Backbone:
+        """The backbone with its options, as networks are built from it."""
+        return Backbone(self.backbone, self.options)
 
 
 class HeadsConfig(Section):

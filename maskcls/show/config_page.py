@@ -50,9 +50,9 @@ A base can have a base. Two files cannot be based on each other. If several file
 once, before the first of them. The `config.yaml` of a run holds every value and no base.
 
 Sections and mappings are merged key by key. Lists and single values are replaced: `tasks` of a higher file replaces
-the whole list. `separate`, `balance.weights` and `mix.partner_classes` can be emptied with `{{}}`, for example
-`--config multi separate={{}}`. A key cannot be removed, but it can be set to its default. A key may be written with
-dots in a file too: `optim.lr: 1e-3` is the same as `optim: {{lr: 1e-3}}`.
+the whole list. `separate`, `model.options`, `balance.weights` and `mix.partner_classes` can be emptied with `{{}}`, for
+example `--config multi separate={{}}`. A key cannot be removed, but it can be set to its default. A key may be written
+with dots in a file too: `optim.lr: 1e-3` is the same as `optim: {{lr: 1e-3}}`.
 
 `transforms.preset` sets many options together. It replaces what lower files set for these options. Options set in the
 same file as the preset, or higher, win over it.

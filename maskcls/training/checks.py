@@ -44,6 +44,7 @@ from maskcls.training.known_photos import refuse_other_photos, refuse_other_size
 from maskcls.training.photos import cached_views
 from maskcls.training.plans import fresh_network
 from maskcls.training.readable_photos import check_photos
+from maskcls.training.starting_weights import backbone_note
 from maskcls.training.tracking.mlflow_log import absolute_store
 
 NEAR_SHARES = 3  # of train.stages, named where one cannot be used
@@ -85,7 +86,7 @@ def check_experiment(experiment: Experiment, report: Reporter) -> None:
     for member in experiment.kinds:
         check_backbone(member.cfg.model.backbone)
         network, about = fresh_network(member, 0, 0)
-        for line in (about, *normalisation_notes(member.cfg)):
+        for line in filter(None, (about, backbone_note(member.cfg.model), *normalisation_notes(member.cfg))):
             report.note(f"{member.task or 'network'}: {line}")
         check_stages(network, member.cfg)
         optimizer_of(network, member.cfg.optim)
@@ -108,7 +109,7 @@ def check_experiment(experiment: Experiment, report: Reporter) -> None:
 
 def check_stages(network: Network, cfg: Config) -> None:
     """Raise ConfigError for a stage whose images the network does not accept; of patches it names shares that work."""
-    backbone, full, patch = cfg.model.backbone, cfg.transforms.size, patch_size(network.trunk)
+    backbone, full, patch = cfg.model.trunk, cfg.transforms.size, patch_size(network.trunk)
     for _, share in cfg.train.stages:
         size = staged(full, share)
         if patch is not None and nearest_whole(size, patch) != size:
@@ -117,7 +118,7 @@ def check_stages(network: Network, cfg: Config) -> None:
             near = sorted(sorted(working, key=lambda one: abs(one - share))[:NEAR_SHARES])
             raise ConfigError(
                 "the images of a stage are no whole number of the backbone's patches",
-                where=f"train.stages (model.backbone={backbone})",
+                where=f"train.stages (model.backbone={backbone.name})",
                 got=f"a share of {share} of {full[0]} x {full[1]} pixels: {size[0]} x {size[1]} pixels",
                 expected=f"multiples of {patch[0]} x {patch[1]} pixels",
                 fix=f"use a share such as {', '.join(map(str, near))}",

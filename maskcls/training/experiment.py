@@ -66,7 +66,7 @@ class Member:
     def blueprint(self) -> Blueprint:
         """What its weights are saved with."""
         heads = tuple(build_heads(self.cfg).values())
-        return Blueprint(self.cfg.model.backbone, heads, self.cfg.model.drop, self.space, view_spec(self.cfg))
+        return Blueprint(self.cfg.model.trunk, heads, self.cfg.model.drop, self.space, view_spec(self.cfg))
 
 
 @dataclass(frozen=True)

@@ -71,7 +71,7 @@ def _plan_of_heads(experiment: Experiment, member: Member, accelerator: Accelera
     network, _ = fresh_network(member, 0, 0)
     images = len(experiment.manifest) * len(parse_views(cfg.predict.views))
     work = Workload(
-        cfg.model.backbone, network, cfg.transforms.size, cfg.predict.batch_size, images=0, predicted=images, jobs=1
+        network.backbone, network, cfg.transforms.size, cfg.predict.batch_size, images=0, predicted=images, jobs=1
     )
     execution = infer_execution(work, cfg, device, listener=listener_of(report))
     threads = torch.get_num_threads() if cfg.device.threads == "auto" else cfg.device.threads
@@ -103,7 +103,7 @@ def workload_of(experiment: Experiment, member: Member, wanted: Sequence[int]) -
         for rows in ([fold != k for k in wanted], [fold == k for k in wanted])
     )
     return Workload(
-        cfg.model.backbone,
+        network.backbone,
         network,
         cfg.transforms.size,
         cfg.train.batch_size,
@@ -118,7 +118,7 @@ def fresh_network(member: Member, seed: int, k: int) -> tuple[Network, str]:
     torch.manual_seed(stream_seed(seed, member.index, k))
     model = member.cfg.model
     network = build_network(
-        model.backbone,
+        model.trunk,
         build_heads(member.cfg),
         size=member.cfg.transforms.size,
         pretrained=model.pretrained,
@@ -128,5 +128,5 @@ def fresh_network(member: Member, seed: int, k: int) -> tuple[Network, str]:
         balanced=member.cfg.balance.learned,
     )
     if model.weights:
-        return network, f"{model.backbone}, {load_trunk(network, Path(model.weights))}"
-    return network, f"{model.backbone}, {'hub' if model.pretrained else 'random'} weights"
+        return network, f"{model.trunk}, {load_trunk(network, Path(model.weights))}"
+    return network, f"{model.trunk}, {'hub' if model.pretrained else 'random'} weights"

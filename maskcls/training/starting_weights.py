@@ -10,10 +10,12 @@ import numpy as np
 from maskcls import config
 from maskcls.data.rows import folds as folding
 from maskcls.data.rows import manifest as tables
+from maskcls.engine.normalisation import saved_meta
 from maskcls.errors import DataError
 from maskcls.groupnouns import photos_of_other
 from maskcls.rundir import RunDir
 from maskcls.runs.records.pretrained_file import read_pretrained
+from maskcls.schema import ModelConfig
 from maskcls.schema.group_noun import group_noun
 from maskcls.show.terminal.progress import Reporter
 from maskcls.training.experiment import Experiment
@@ -68,6 +70,17 @@ def people_behind(weights: Path) -> frozenset[str]:
         trained = trained[folds["fold"] != left_out]
     started = {member.model.weights for member in config.members(cfg).values()}
     return frozenset(trained).union(*(people_behind(Path(file)) for file in started if file)) - {""}
+
+
+def backbone_note(model: ModelConfig) -> str | None:
+    """Return a warning where starting weights were trained in another backbone, or with other options; else None."""
+    if model.weights is None:
+        return None
+    meta, about = saved_meta(Path(model.weights)), read_pretrained(Path(model.weights).resolve())
+    trained = meta.blueprint.backbone if meta is not None else about.trunk if about is not None else model.trunk
+    if trained == model.trunk:
+        return None
+    return f"warning: {model.weights} was trained in {trained}, and is used in {model.trunk}"
 
 
 def people_seen(weights: Path) -> frozenset[str]:

@@ -72,7 +72,9 @@ def test_the_converted_network_computes_the_same_features(tmp_path: Path, capsys
     file, arrays = written(tmp_path)
     output = tmp_path / "face.safetensors"
     assert main([str(file), str(output)]) == 0
-    assert "model.backbone=mobilenetv1_100" in capsys.readouterr().out
+    told = capsys.readouterr().out
+    assert "model.backbone=mobilenetv1_100" in told
+    assert "'model.options={pad_type: same}'" in told
     trunk = timm.create_model("mobilenetv1_100", num_classes=0, pad_type="same").eval()
     trunk.load_state_dict(load_file(output))
     pixels_BCHW = torch.rand(2, 3, 64, 64, generator=torch.Generator().manual_seed(0)) * 255

@@ -41,7 +41,7 @@ def test_all_options_are_listed_within_80_columns(run: Callable[..., str]) -> No
     text = run("list")
     assert max(map(len, text.splitlines())) <= 80
     assert [key for key in keys(None) if f"\n  {key}  (" not in f"\n{text}"] == []
-    assert len(keys(None)) == 184
+    assert len(keys(None)) == 185
 
 
 def test_an_option_is_printed_with_default_values_and_description(run: Callable[..., str]) -> None:

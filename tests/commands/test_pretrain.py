@@ -17,6 +17,7 @@ from safetensors.torch import load_file
 from tiny import RECIPE, tiny, train
 
 from maskcls import files
+from maskcls.backbone import Backbone
 from maskcls.cli import run_app
 from maskcls.commands.pretraining import pretrain as command
 from maskcls.nn import simsiam
@@ -58,7 +59,7 @@ def test_the_output_is_a_trunk_and_a_record_of_what_it_has_seen(trunk: Path, dra
     assert (found["start"], found["without_fold"], found["labelled_people"]) == ("random", None, [])
     assert len(found["loss"]) == len(found["spread"]) == 2
     assert found["loss"][1] < found["loss"][0] < 0  # cosines grow
-    fresh = build_network("test_efficientnet", {}, size=(32, 32))
+    fresh = build_network(Backbone("test_efficientnet"), {}, size=(32, 32))
     before = {name: value.clone() for name, value in fresh.trunk.state_dict().items()}
     assert load_trunk(fresh, trunk).startswith(f"{len(before)} of {len(before)}")
     assert people_seen(trunk) == set(found["people"])

@@ -71,6 +71,7 @@ def test_the_command_line_wins_over_a_dotted_key_wherever_it_stands(yaml_file: C
 @pytest.mark.parametrize(
     ("key", "value", "rest"),
     [
+        ("model.options", "{pad_type: same}", []),
         ("mix.partner_classes", "{age: ['>=60']}", ["mix.kind=halves"]),
         ("balance.weights", "{age: 2}", []),
         ("separate", "{age: {optim: {lr: 9}}}", ["model.heads=separate"]),

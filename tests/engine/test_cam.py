@@ -9,6 +9,7 @@ import torch
 from tiny import tiny
 from torch import Tensor, nn
 
+from maskcls.backbone import Backbone
 from maskcls.engine.cam import ExplainedLayer, cam_grids, energy_inside, enlarged, explained_layer
 from maskcls.engine.infer import Predictor
 from maskcls.errors import UsageError
@@ -56,7 +57,7 @@ class OneTask(nn.Module):
 def predictor_of(backbone: str, heads: dict[str, Head] | None = None) -> Predictor:
     """Build a network whose heads are no longer zero, with statistics of normalisation that are not 0 and 1."""
     torch.manual_seed(0)
-    network = build_network(backbone, heads or plain_heads("multi", CONTEST), size=SIZE)
+    network = build_network(Backbone(backbone), heads or plain_heads("multi", CONTEST), size=SIZE)
     for head in network.heads.values():
         for parameter in head.parameters():
             nn.init.normal_(parameter)

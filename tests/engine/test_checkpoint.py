@@ -15,6 +15,7 @@ from photos import LIVELY, wake
 from torch import Tensor, nn
 
 import maskcls
+from maskcls.backbone import Backbone
 from maskcls.engine.checkpoint import Blueprint, load_predictor, load_state, read_meta, save_state, save_weights
 from maskcls.errors import ConfigError, ResultError, WeightsError
 from maskcls.files import file_sha256, without_digest
@@ -24,7 +25,8 @@ from maskcls.nn.network import Network
 from maskcls.rundir import WeightsDir
 
 HEADS = tuple(plain_heads("multi", CONTEST).values())
-BLUEPRINT = Blueprint("test_efficientnet", HEADS, 0.25, CONTEST, replace(LIVELY, size=(32, 32), crop=(0.9, 0.8)))
+SPEC = replace(LIVELY, size=(32, 32), crop=(0.9, 0.8))
+BLUEPRINT = Blueprint(Backbone("test_efficientnet"), HEADS, 0.25, CONTEST, SPEC)
 SCORES = {"macro_f1": 0.5, "mask": 0.75}
 
 
@@ -115,12 +117,28 @@ def test_tied_weights_are_saved_too(tmp_path: Path) -> None:
     assert same(load_state(tmp_path / "s")[0], dict(tied.state_dict()))
 
 
+def test_options_of_the_backbone_survive_json(tmp_path: Path) -> None:
+    options = {
+        "depths": (1, 1, 1, 1),
+        "act_layer": "gelu_tanh",
+        "conv_bias": False,
+        "norm_eps": 1e-5,
+        "kernel_sizes": 5,
+    }
+    blueprint = replace(BLUEPRINT, backbone=Backbone("test_convnext", options))
+    save_weights(WeightsDir(tmp_path), blueprint.build().state_dict(), blueprint, epoch=0, scores={}, soup=(0, 1))
+    meta = read_meta(WeightsDir(tmp_path))
+    assert (meta.blueprint, meta.soup) == (blueprint, (0, 1))
+    assert [type(meta.options[name]) for name in options] == [tuple, str, bool, float, int]
+    assert load_predictor(WeightsDir(tmp_path)).network.backbone == str(blueprint.backbone)
+
+
 @pytest.mark.parametrize("crop", [(1.0, 1.0), (0.5, 0.25)])
 @pytest.mark.parametrize("heads", ["multi", "joint"])
 def test_a_blueprint_survives_json(crop: Any, heads: str, tmp_path: Path) -> None:
     space = LabelSpace((Task("age", ("young", "old"), (40,)), Task("hat", ("no", "yes"))))
     blueprint = Blueprint(
-        "test_resnet", tuple(plain_heads(heads, space).values()), 0.5, space, replace(LIVELY, crop=crop)
+        Backbone("test_resnet"), tuple(plain_heads(heads, space).values()), 0.5, space, replace(LIVELY, crop=crop)
     )
     save_weights(WeightsDir(tmp_path), blueprint.build().state_dict(), blueprint, epoch=0, scores={})
     back = read_meta(WeightsDir(tmp_path)).blueprint

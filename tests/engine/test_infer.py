@@ -14,8 +14,9 @@ import numpy as np
 import pytest
 import torch
 from accelerate import Accelerator
-from photos import PLAIN, noise, open_photos, small_network, write_photos
+from photos import PLAIN, noise, open_photos, small_network, wake, write_photos
 
+from maskcls.backbone import Backbone
 from maskcls.data import dataset
 from maskcls.data.views.transforms import eval_view
 from maskcls.engine import infer as inference
@@ -24,7 +25,7 @@ from maskcls.engine.infer import Predictor, infer, joint_probabilities, open_rea
 from maskcls.errors import ResultError
 from maskcls.labels import CONTEST, LabelSpace, Task
 from maskcls.nn.heads import plain_heads
-from maskcls.nn.network import Network
+from maskcls.nn.network import Network, build_network
 
 COUNT = 12
 ROWS = np.array([7, 2, 11, 0, 5, 3, 9])
@@ -269,6 +270,24 @@ def test_inference_leaves_the_network_as_it_was(tmp_path: Path, names: list[str]
     assert predictor.network.training
     assert all(p.grad is None for p in predictor.network.parameters())
     np.testing.assert_allclose(prob, [one_by_one(predictor, int(row)) for row in ROWS], atol=SAME, rtol=0)
+
+
+def test_options_that_a_backbone_does_not_show_are_told_apart(tmp_path: Path, names: list[str]) -> None:
+    """The same layers and tensors, but other features of them: such networks share no pass."""
+    spec = replace(PLAIN, size=(32, 32))
+    predictors = []
+    for pool in ("avg", "max", "avg"):
+        torch.manual_seed(0)
+        backbone = Backbone("test_vit", {"global_pool": pool})
+        network = wake(build_network(backbone, plain_heads("multi", CONTEST), size=spec.size))
+        predictors.append(Predictor(network.eval(), CONTEST, spec))
+    first, second = (one.network.trunk for one in predictors[:2])
+    assert str(first) == str(second)
+    assert all(torch.equal(one, second.state_dict()[key]) for key, one in first.state_dict().items())
+    together = run(predictors, tmp_path, names, ROWS)
+    for one, found in zip(predictors, together, strict=True):
+        assert np.array_equal(run([one], tmp_path, names, ROWS)[0], found)
+    assert not np.allclose(together[0], together[1])
 
 
 @pytest.mark.parametrize("value", [math.nan, math.inf])

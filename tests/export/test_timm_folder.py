@@ -57,7 +57,7 @@ def loaded(cfg: Config, fold: int) -> LoadedNetwork:
 
     torch.manual_seed(fold)
     spec = view_spec(cfg)
-    network = build_network(cfg.model.backbone, build_heads(cfg), size=spec.size).eval()
+    network = build_network(cfg.model.trunk, build_heads(cfg), size=spec.size).eval()
     for tensor in network.heads.state_dict().values():
         tensor.normal_(0, 0.3)
     for name, tensor in network.trunk.state_dict().items():

@@ -19,6 +19,7 @@ from photos import small_network, wake
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
+from maskcls.backbone import Backbone
 from maskcls.errors import ConfigError, ResourceError, WeightsError
 from maskcls.labels import CONTEST, LabelSpace, Task
 from maskcls.nn import network as building
@@ -37,7 +38,7 @@ IMPOSSIBLE = {("test_coatnet", (64, 48))}
 def small(seed: int = 0, **options: Any) -> Network:
     """Return a fresh small timm network with random heads."""
     torch.manual_seed(seed)
-    return wake(build_network(SMALL, {"a": 3, "b": 2}, size=SIZE, **options))
+    return wake(build_network(Backbone(SMALL), {"a": 3, "b": 2}, size=SIZE, **options))
 
 
 def images(count: int, size: tuple[int, int] = SIZE) -> Tensor:
@@ -55,7 +56,7 @@ def test_joint_has_one_head_and_multi_one_a_task() -> None:
 
 
 def test_every_head_gives_its_logits_by_name() -> None:
-    out = build_network(SMALL, plain_heads("multi", CONTEST), size=SIZE)(images(2))
+    out = build_network(Backbone(SMALL), plain_heads("multi", CONTEST), size=SIZE)(images(2))
     assert {name: tuple(logits.shape) for name, logits in out.items()} == {
         "mask": (2, 3),
         "gender": (2, 2),
@@ -66,7 +67,7 @@ def test_every_head_gives_its_logits_by_name() -> None:
 @pytest.mark.parametrize("classes", [2, 3, 18])
 def test_the_first_loss_is_the_logarithm_of_the_classes(classes: int) -> None:
     torch.manual_seed(0)
-    network = build_network(SMALL, {"a": classes}, size=SIZE)
+    network = build_network(Backbone(SMALL), {"a": classes}, size=SIZE)
     for logits in (network(images(4)), network.eval()(images(4))):
         assert torch.equal(logits["a"], torch.zeros(4, classes))
         loss = cross_entropy(logits["a"], torch.eye(classes)[torch.arange(4) % classes])
@@ -96,9 +97,9 @@ def test_every_small_timm_model_is_built_at_any_size() -> None:
         for size in (SIZE, (64, 48)):
             if (name, size) in IMPOSSIBLE:
                 with pytest.raises(ConfigError, match="64 x 48"):
-                    build_network(name, {"a": 3}, size=size)
+                    build_network(Backbone(name), {"a": 3}, size=size)
                 continue
-            network = build_network(name, {"a": 3}, size=size)
+            network = build_network(Backbone(name), {"a": 3}, size=size)
             assert network.training
             assert network.eval()(images(2, size))["a"].shape == (2, 3), name
             built += 1
@@ -106,7 +107,7 @@ def test_every_small_timm_model_is_built_at_any_size() -> None:
 
 
 def test_a_backbone_of_fixed_size_is_built_for_the_size_asked() -> None:
-    network = build_network("test_vit", {"a": 2}, size=(64, 48))
+    network = build_network(Backbone("test_vit"), {"a": 2}, size=(64, 48))
     assert network.trunk.patch_embed.img_size == (64, 48)
 
 
@@ -131,7 +132,7 @@ def test_weights_come_from_the_global_generator() -> None:
 )
 def test_an_unknown_backbone_is_answered_with_the_nearest(name: str, hint: str) -> None:
     with pytest.raises(ConfigError, match="no backbone of this name") as caught:
-        build_network(name, {"a": 2}, size=SIZE)
+        build_network(Backbone(name), {"a": 2}, size=SIZE)
     assert hint in (caught.value.fix or str(caught.value.expected))
     assert repr(name) == caught.value.got
 
@@ -156,7 +157,7 @@ SIZES = {
 def test_a_size_the_backbone_cannot_take_is_answered_with_sizes_it_takes(backbone: str) -> None:
     size, taken = SIZES[backbone]
     with pytest.raises(ConfigError, match="does not take images of this size") as caught:
-        build_network(backbone, {"a": 2}, size=size)
+        build_network(Backbone(backbone), {"a": 2}, size=size)
     error = caught.value
     assert error.where == f"transforms.size (model.backbone={backbone})"
     assert str(error.got).startswith(f"{size[0]} x {size[1]} pixels: ")
@@ -164,51 +165,51 @@ def test_a_size_the_backbone_cannot_take_is_answered_with_sizes_it_takes(backbon
     height, width = taken.split(" or ")[0].split(" x ")
     assert error.fix == f"set transforms.size=[{height}, {width}], or choose another backbone"
     good = int(height), int(width)
-    assert build_network(backbone, {"a": 2}, size=good).eval()(images(1, good))["a"].shape == (1, 2)
+    assert build_network(Backbone(backbone), {"a": 2}, size=good).eval()(images(1, good))["a"].shape == (1, 2)
 
 
 def test_a_size_is_not_blamed_for_another_setting() -> None:
     with pytest.raises(ConfigError, match="cannot be built with these settings"):
-        build_network("vgg11", {"a": 2}, size=SIZE, drop_path=0.1)
+        build_network(Backbone("vgg11"), {"a": 2}, size=SIZE, drop_path=0.1)
 
 
 @pytest.mark.parametrize("backbone", ["test_vit", "deit_tiny_patch16_224"])  # the second would cut the rest off
 def test_a_size_that_is_no_whole_number_of_patches_is_refused_with_one_that_is(backbone: str) -> None:
     with pytest.raises(ConfigError, match="image height and width must be multiples of 16") as caught:
-        build_network(backbone, {"a": 2}, size=(100, 75))
+        build_network(Backbone(backbone), {"a": 2}, size=(100, 75))
     assert caught.value.expected == "multiples of 16 x 16 pixels, the backbone's patches"
     assert "transforms.size=[96, 80]" in str(caught.value.fix)
-    network = build_network(backbone, {"a": 2}, size=(96, 80))
+    network = build_network(Backbone(backbone), {"a": 2}, size=(96, 80))
     with pytest.raises(ConfigError, match="must be multiples of"):
-        check_size(network, backbone, (48, 40))
+        check_size(network, Backbone(backbone), (48, 40))
 
 
 def test_hub_weights_without_a_connection(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_CACHE", str(tmp_path))  # nothing on this machine helps
     assert huggingface_hub.constants.HF_HUB_OFFLINE  # else the library tries again and again, for most of a minute
     with pytest.raises(ResourceError, match="cannot be downloaded") as caught:
-        build_network("test_resnet", {"a": 2}, size=SIZE, pretrained=True)
+        build_network(Backbone("test_resnet"), {"a": 2}, size=SIZE, pretrained=True)
     assert "test_resnet" in str(caught.value.where)
     assert "model.weights=FILE" in str(caught.value.fix)
 
 
 def test_a_backbone_without_hub_weights_is_not_blamed_on_the_connection() -> None:
     with pytest.raises(ConfigError, match="no pretrained weights") as caught:
-        build_network("test_vit4", {"a": 2}, size=SIZE, pretrained=True)
+        build_network(Backbone("test_vit4"), {"a": 2}, size=SIZE, pretrained=True)
     assert "model.pretrained=false" in str(caught.value.fix)
 
 
 @pytest.mark.parametrize("pretrained", [False, True])
 def test_drop_path_on_a_backbone_that_has_none(pretrained: bool) -> None:
     with pytest.raises(ConfigError) as caught:
-        build_network("vgg11", {"a": 2}, size=SIZE, drop_path=0.1, pretrained=pretrained)
+        build_network(Backbone("vgg11"), {"a": 2}, size=SIZE, drop_path=0.1, pretrained=pretrained)
     assert "drop_path" in str(caught.value.got)
 
 
 @pytest.mark.parametrize("option", ["drop", "drop_path"])
 def test_drop_acts_in_training_only(option: str) -> None:
     torch.manual_seed(0)
-    network = wake(build_network("test_convnext", {"a": 3}, size=SIZE, **{option: 0.5}))
+    network = wake(build_network(Backbone("test_convnext"), {"a": 3}, size=SIZE, **{option: 0.5}))
     # As built, blocks add a millionth of their output, and dropping one would hardly show.
     # As built, blocks add a millionth of their output, and dropping one would hardly show.
     for block in network.modules():
@@ -218,14 +219,14 @@ def test_drop_acts_in_training_only(option: str) -> None:
     assert not torch.allclose(first, second, atol=1e-3)
     network.eval()
     assert torch.equal(network(images(4))["a"], network(images(4))["a"])
-    calm = wake(build_network("test_convnext", {"a": 3}, size=SIZE))
+    calm = wake(build_network(Backbone("test_convnext"), {"a": 3}, size=SIZE))
     assert torch.equal(calm(images(4))["a"], calm(images(4))["a"])
 
 
 @pytest.mark.parametrize("name", ["small", "test_vit", SMALL])
 def test_an_output_depends_on_its_own_image_only(name: str) -> None:
     torch.manual_seed(0)
-    network = small_network({"a": 3}) if name == "small" else wake(build_network(name, {"a": 3}, size=SIZE))
+    network = small_network({"a": 3}) if name == "small" else wake(build_network(Backbone(name), {"a": 3}, size=SIZE))
     inputs = images(3).requires_grad_()
     network.eval()(inputs)["a"][1].sum().backward()
     assert inputs.grad is not None
@@ -396,18 +397,18 @@ def test_features_are_counted_once_per_backbone_and_size(monkeypatch: pytest.Mon
     asked: list[tuple[str, tuple[int, int]]] = []
     real = building._feature_count
 
-    def counted(backbone: str, trunk: nn.Module, size: tuple[int, int]) -> int:
-        asked.append((backbone, size))
+    def counted(backbone: Backbone, trunk: nn.Module, size: tuple[int, int]) -> int:
+        asked.append((backbone.name, size))
         return real(backbone, trunk, size)
 
     monkeypatch.setattr(building, "_features", {})
     monkeypatch.setattr(building, "_feature_count", counted)
     sizes = [(32, 32), (32, 32), (48, 32)]
-    widths = [build_network("test_vit", {"a": 2}, size=size).heads["a"].weight.shape for size in sizes]
+    widths = [build_network(Backbone("test_vit"), {"a": 2}, size=size).heads["a"].weight.shape for size in sizes]
     assert len(set(widths)) == 1
     assert asked == [("test_vit", (32, 32)), ("test_vit", (48, 32))]
-    check_size(build_network("test_convnext", {"a": 2}, size=(32, 32)), "test_convnext", (64, 64))
+    check_size(build_network(Backbone("test_convnext"), {"a": 2}, size=(32, 32)), Backbone("test_convnext"), (64, 64))
     assert asked[2:] == [("test_convnext", (32, 32)), ("test_convnext", (64, 64))]
     for _ in range(2):
         with pytest.raises(ConfigError, match="backbone"):
-            build_network("test_convnext", {"a": 2}, size=(16, 16))
+            build_network(Backbone("test_convnext"), {"a": 2}, size=(16, 16))

@@ -17,6 +17,7 @@ from timm.optim._param_groups import param_groups_layer_decay
 from timm.optim.lookahead import Lookahead
 from torch import Tensor, nn
 
+from maskcls.backbone import Backbone
 from maskcls.engine import session as keeping
 from maskcls.engine.checkpoint import load_state, save_state
 from maskcls.errors import ConfigError, WeightsError
@@ -296,7 +297,7 @@ def test_a_trunk_of_unknown_layers_is_refused(setting: dict[str, Any]) -> None:
 
 def test_thresholds_of_an_ordinal_head_do_not_decay() -> None:
     """A bias is one by its name: the thresholds of a group of outputs stand in a row."""
-    network = build_network("test_convnext", {"age": Head("age", 3, "ordinal", bins=(30, 60))}, size=(32, 32))
+    network = build_network(Backbone("test_convnext"), {"age": Head("age", 3, "ordinal", bins=(30, 60))}, size=(32, 32))
     bias = dict(network.named_parameters())["heads.age.bias"]
     assert bias.ndim == 2
     decays = {

@@ -21,7 +21,7 @@ from maskcls.schema import Config, TaskConfig
 
 
 def test_the_options_are_the_written_ones() -> None:
-    assert len(KEYS) == 180
+    assert len(KEYS) == 181
     assert set(flatten(Config().model_dump(mode="json"))) == KEYS
     assert set(TaskConfig.model_fields) == {"name", "classes", "bins"}
 
@@ -29,7 +29,7 @@ def test_the_options_are_the_written_ones() -> None:
 def test_every_option_has_a_row_in_the_table_of_bounds() -> None:
     assert set(BOUNDS) == KEYS
     assert all(good and bad for good, bad in BOUNDS.values())
-    assert (len(OK), len(BAD)) == (452, 952)
+    assert (len(OK), len(BAD)) == (453, 965)
 
 
 def bounds_of(node: dict[str, Any], root: dict[str, Any], key: str = "") -> Iterator[tuple[str, str, float]]:

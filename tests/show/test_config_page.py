@@ -27,7 +27,7 @@ def test_every_option_has_one_row_of_four_cells() -> None:
     rows = [line for line in options.splitlines() if line.startswith("| `")]
     keys = [option.key for section in list_options(None) for option in section.options]
     assert [row.split("`")[1] for row in rows] == keys
-    assert len(keys) == 184
+    assert len(keys) == 185
     assert {len(re.split(r"(?<!\\)\|", row)) for row in rows} == {6}
 
 

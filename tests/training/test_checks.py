@@ -13,6 +13,7 @@ import pytest
 from PIL import Image
 from tiny import experiment, tiny, train
 
+from maskcls.backbone import Backbone
 from maskcls.cli import run_app
 from maskcls.data.layouts.source import read_labelled, read_unlabelled
 from maskcls.data.photos import images
@@ -176,7 +177,7 @@ def test_a_stage_of_no_whole_patches_is_refused_with_shares_that_work(
     size: tuple[int, int], share: float, shares: str | None
 ) -> None:
     words = ("model.backbone=test_vit", f"transforms.size={list(size)}", "train.epochs=3")
-    network = build_network("test_vit", {"a": 2}, size=size)
+    network = build_network(Backbone("test_vit"), {"a": 2}, size=size)
     with pytest.raises(ConfigError, match="images of a stage are no whole number") as caught:
         check_stages(network, tiny(*words, f"train.stages=[[1, {share}]]"))
     assert str(caught.value.where).startswith("train.stages")

@@ -113,6 +113,20 @@ def test_a_trial_has_the_values_and_else_the_base(base: Config) -> None:
     assert {key for key in changed if "." in key} == set(values)
 
 
+def test_an_option_of_the_backbone_is_searched_alone_or_with_all_others(base: Config) -> None:
+    """A whole section of options replaces what the base has; a single one stands beside it."""
+    base = with_values(base, {"model.options": {"act_layer": "gelu"}}, where="x")
+    beside = with_values(base, {"model.options.pad_type": "same"}, where="x")
+    assert beside.model.options == {"act_layer": "gelu", "pad_type": "same"}
+    for whole in ({}, {"pad_type": "same"}):
+        assert with_values(base, {"model.options": whole}, where="x").model.options == whole
+    assert all_settings(beside)["model.options"] == beside.model.options
+    for text in ("model.options.pad_type: ['', same]", "model.options: [{}, {pad_type: same}]"):
+        check_search_space(space_of(text), base, where="x")
+    with pytest.raises(ConfigError, match=r"transforms\.size in its place"):
+        check_search_space(space_of("model.options.img_size: [32, 64]"), base, where="x")
+
+
 @pytest.mark.parametrize(
     ("text", "where", "got"),
     [

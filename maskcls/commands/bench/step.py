@@ -24,7 +24,7 @@ def bench_step(cfg: Config, report: Reporter) -> StepSpeeds:
     accelerator = start(cfg.device)
     network, origin = fresh_network(Member("", 0, cfg), cfg.seed, 0)
     work = Workload(
-        cfg.model.backbone,
+        network.backbone,
         network,
         cfg.transforms.size,
         cfg.train.batch_size,

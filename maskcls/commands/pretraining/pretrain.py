@@ -99,7 +99,7 @@ def _network(cfg: Config) -> tuple[SimSiam, str]:
     """Return the network at its start, and where its trunk comes from: a sha256, `hub` or `random`."""
     torch.manual_seed(stream_seed(cfg.seed, PURPOSE))
     model, size = cfg.model, cfg.transforms.size
-    network = build_network(model.backbone, {}, size=size, pretrained=model.pretrained, drop_path=model.drop_path)
+    network = build_network(model.trunk, {}, size=size, pretrained=model.pretrained, drop_path=model.drop_path)
     if model.weights:
         load_trunk(network, Path(model.weights))
     origin = files.file_sha256(Path(model.weights)) if model.weights else "hub" if model.pretrained else "random"
@@ -113,7 +113,7 @@ def _plan(
 ) -> PretrainingPlan:
     batch = min(cfg.train.batch_size, len(seen.frame))
     spec = view_spec(cfg)
-    facts = [maskcls.__version__, cfg.model.backbone, cfg.model.drop_path, repr(spec), origin, seen.sha256]
+    facts = [maskcls.__version__, str(cfg.model.trunk), cfg.model.drop_path, repr(spec), origin, seen.sha256]
     facts += [without_fold, epochs, lr, batch, cfg.seed]
     identity = files.sha256(json.dumps(facts).encode())
     return PretrainingPlan(epochs, batch, len(seen.frame), lr, cfg.seed, identity)
@@ -132,7 +132,7 @@ def _train(
     views = cached_views(seen.root, paths, [spec], cfg, accelerator, report)
     photos = open_photos(seen.root, seen.frame, [spec], views, seed=cfg.seed)
     on_gpu = accelerator.device.type == "cuda"
-    what = f"pretraining {cfg.model.backbone} on {len(paths):,} photos, {plan.steps:,} steps"
+    what = f"pretraining {cfg.model.trunk} on {len(paths):,} photos, {plan.steps:,} steps"
     report.note(what)
 
     def show(line: dict[str, float]) -> None:
@@ -175,6 +175,7 @@ def _write(
         sha256=files.sha256(content),
         maskcls=maskcls.__version__,
         backbone=cfg.model.backbone,
+        options=dict(cfg.model.options),
         size=cfg.transforms.size,
         people=seen.people,
         eval_photos=seen.eval,

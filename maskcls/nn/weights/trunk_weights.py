@@ -26,7 +26,7 @@ from maskcls.nn.weights.key_prefixes import (
 from maskcls.nn.weights.weights_file import PART, read_tensors
 
 SHOWN_KEYS = 4
-OTHER_BACKBONE = "choose the backbone these weights belong to (model.backbone), or other weights"
+OTHER_BACKBONE = "choose the backbone these weights belong to (model.backbone, model.options), or other weights"
 OPTIMIZER = re.compile(r"(.+\.)?state\.\d+\.\w+")  # a key of what an optimizer keeps for one tensor
 OF_SIZE = re.compile(r"(.+\.)?(pos_embed|relative_position\w*|rel_pos\w*|attn_mask|attention_bias\w*)(\.\w+)?")
 

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from pydantic import Field
+
 from maskcls import files, typedjson
+from maskcls.backbone import Backbone, OptionValue
 from maskcls.errors import ResultError
 from maskcls.rundir import PretrainedTrunk
 from maskcls.typedjson import JsonFile
@@ -16,6 +19,7 @@ class PretrainedFile(JsonFile):
     """What is known about a pretrained trunk.
 
     file, sha256     of the trunk.
+    options          of the backbone, see model.options; files of earlier versions have none.
     people           whose photos were seen without their labels, of the labelled ones; eval_photos: to predict.
     labelled_people  whom the weights it started from were trained on with labels.
     without_fold     the fold whose validation people were left out; None: nobody was.
@@ -30,6 +34,7 @@ class PretrainedFile(JsonFile):
     sha256: str
     maskcls: str
     backbone: str
+    options: dict[str, OptionValue] = Field(default={})
     size: tuple[int, int]
     people: tuple[str, ...]
     eval_photos: int
@@ -45,6 +50,11 @@ class PretrainedFile(JsonFile):
     loss: tuple[float, ...]
     spread: tuple[float, ...]
     collapsed: bool
+
+    @property
+    def trunk(self) -> Backbone:
+        """What the trunk is to be built from."""
+        return Backbone(self.backbone, self.options)
 
 
 def read_pretrained(weights: Path) -> PretrainedFile | None:

@@ -32,7 +32,7 @@ def model_part(reported: ReportedRun) -> str:
     for task, member in config.members(cfg).items():
         of = f" of {escaped(task)}" if task else ""
         height, width = member.transforms.size
-        lines.append(f"backbone{of}: {escaped(member.model.backbone)} (timm), photos of {height} x {width} pixels")
+        lines.append(f"backbone{of}: {escaped(str(member.model.trunk))} (timm), photos of {height} x {width} pixels")
         lines.append(f"starting weights{of}: {_starting_weights(reported, task)}")
     lines.append(f"views per photo: {len(parse_views(cfg.predict.views))} (predict.views={cfg.predict.views})")
     rows = [[task.name, ", ".join(task.classes)] for task in cfg.space.tasks]

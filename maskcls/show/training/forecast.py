@@ -74,7 +74,7 @@ def print_survey(survey: Survey, cfg: Config) -> None:
     for task, member in config.members(cfg).items():
         height, width = member.transforms.size
         name = f"network of {task}" if task else "network"
-        say(f"{name}  {member.model.backbone}, {height} x {width} pixels, {cfg.model.heads} heads")
+        say(f"{name}  {member.model.trunk}, {height} x {width} pixels, {cfg.model.heads} heads")
     for rates in survey.rates:
         say(_line(rates))
     say()

@@ -29,7 +29,7 @@ def print_pretraining(
     if about is None:
         say(f"stopped after step {step:,} of {steps:,}; the same command continues")
         return
-    say(f"{trunk}  {about.backbone}, {step:,} steps, loss {about.loss[-1]:.4f}, spread {about.spread[-1]:.3f}")
+    say(f"{trunk}  {about.trunk}, {step:,} steps, loss {about.loss[-1]:.4f}, spread {about.spread[-1]:.3f}")
     seen = f"{len(about.people):,} {noun[len(about.people) != 1]}"
     without = "" if about.without_fold is None else f", without the validation {noun[1]} of fold {about.without_fold}"
     say(f"seen without labels: photos of {seen}{without}, and {plural(about.eval_photos, 'photo')} to predict")

@@ -78,8 +78,8 @@ def weights_rows(
     Raises WeightsError for a file that does not fit the backbone.
     """
     first = next(iter(config.members(cfg).values()))
-    network = build_network(first.model.backbone, {}, size=first.transforms.size)
-    report.note(f"embeddings: {first.model.backbone}, {load_trunk(network, weights)}")
+    network = build_network(first.model.trunk, {}, size=first.transforms.size)
+    report.note(f"embeddings: {first.model.trunk}, {load_trunk(network, weights)}")
     embedding_ND, _ = _rows(_Embedder(network, view_spec(first), None), root, frame, readable_N, report)
     return NetworkRows(embedding_ND, {}, np.ones(len(frame), dtype=bool))
 

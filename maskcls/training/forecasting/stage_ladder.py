@@ -47,7 +47,7 @@ def stage_ladder(data: Path, cfg: Config, free: Sequence[str], folder: StagesDir
     def all_take(size: Size) -> bool:
         if size not in known:
             own = cfg.transforms.size
-            known[size] = size == own or all(takes(one.model.backbone, size) for one in config.members(cfg).values())
+            known[size] = size == own or all(takes(one.model.trunk, size) for one in config.members(cfg).values())
         return known[size]
 
     return StageLadder(tuple(ladder(cfg, free, photos, all_take)), photos, free, why)

@@ -145,7 +145,7 @@ def _place(experiment: Experiment, member: Member, network: Network, accelerator
         "maskcls": maskcls.__version__,
         "torch": torch.__version__,
         "device": [str(accelerator.device.type), torch.backends.cpu.get_cpu_capability()],
-        "backbone": cfg.model.backbone,
+        "backbone": network.backbone,  # with its options
         "view": asdict(view_spec(cfg)),
         "views": parse_views(cfg.predict.views),
         "augmented": [cfg.heads.augmented, cfg.seed if cfg.heads.augmented else 0],

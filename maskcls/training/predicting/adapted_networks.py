@@ -192,7 +192,7 @@ def check_adaptable(networks: Sequence[LoadedNetwork], photos: int, cfg: Config)
         raise ConfigError(
             "a backbone has no batch norm, whose statistics adabn re-estimates",
             where=where,
-            got=f"networks of {cfg.model.backbone}",
+            got=f"networks of {cfg.model.trunk}",
             offenders=list(dict.fromkeys(network.task or "all tasks" for network in lacking)),
             fix="use predict.adapt=coral, which fits every backbone",
         )

@@ -72,8 +72,7 @@ def prediction_execution(
     """Return how the networks are computed here, chosen with the first of them by the first process."""
     first = predictors[0]
     passes = photos * len(parse_views(cfg.predict.views)) * len(predictors)
-    work = Workload(
-        cfg.model.backbone, first.network, first.spec.size, cfg.predict.batch_size, images=0, predicted=passes, jobs=1
-    )
+    network, size, batch = first.network, first.spec.size, cfg.predict.batch_size
+    work = Workload(network.backbone, network, size, batch, images=0, predicted=passes, jobs=1)
     listener = listener_of(report)
     return decided_by_first(lambda: infer_execution(work, cfg, accelerator.device, listener=listener), accelerator)

@@ -114,7 +114,7 @@ def open_run_model(run: RunDir, overrides: Sequence[str] = (), *, decide: bool =
     refuse_several("the prediction of photos in memory")
     first = networks[0].predictor
     work = Workload(
-        cfg.model.backbone, first.network, first.spec.size, cfg.predict.batch_size, images=0, predicted=1, jobs=1
+        first.network.backbone, first.network, first.spec.size, cfg.predict.batch_size, images=0, predicted=1, jobs=1
     )
     execution = infer_execution(work, cfg, accelerator.device, listener=listener_of(report))
     ready = [prepare(network.predictor, accelerator, execution) for network in networks]
