@@ -17,6 +17,7 @@ from onnx import numpy_helper
 from onnx_files import SPACE, colour_model, shares
 from tiny import hashes, train
 
+from maskcls.backbone import Backbone
 from maskcls.cli import run_app
 from maskcls.commands import export as command
 from maskcls.config import installed_extras
@@ -52,7 +53,7 @@ class ColourRun:
     )
 
     def __post_init__(self) -> None:
-        heads = SimpleNamespace(heads="multi", backbone="some")
+        heads = SimpleNamespace(heads="multi", trunk=Backbone("some"))
         self.cfg = SimpleNamespace(model=heads, predict=SimpleNamespace(views="hflip"))
 
     def predict(self, photos: list[np.ndarray]) -> Floats:

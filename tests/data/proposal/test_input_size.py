@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from maskcls.backbone import Backbone
 from maskcls.data.photos.header_sizes import evenly_spread, header_size, sample_sizes
 from maskcls.data.proposal.input_size import describe_sizes, propose_size
 from maskcls.data.proposal.recipe import Facts, pretrained_settings, propose_recipe
@@ -47,7 +48,7 @@ def test_proposed_backbones_take_the_proposed_size(gpu: str, shape: tuple[int, i
     for settings in (propose_recipe(facts), pretrained_settings(facts)):
         found = {one.key: one.value for one in settings}
         height, width = found["transforms.size"]
-        assert takes(found["model.backbone"], (height, width))
+        assert takes(Backbone(str(found["model.backbone"])), (height, width))
 
 
 def test_headers_are_read_upright_and_nothing_is_decoded(tmp_path: Path) -> None:
