@@ -67,10 +67,14 @@ SOAK ?= 1
 soak: $(STAMP) ## random kills, crash points, flipped bits, mutated files, command lines (SOAK=0.05: a twentieth; SEED=1)
 	@$(BIN)/python -m soak --share $(SOAK) --seed $(SEED)
 
-lint: $(STAMP) ## ruff, its formatter in check mode, and mypy
+# Tests that only read the source take seconds, and find what a last change of a comment or a name can break.
+SOURCE_TESTS := tests/test_docs.py tests/test_names.py tests/test_layers.py tests/test_forbidden.py
+
+lint: $(STAMP) ## ruff, its formatter in check mode, mypy, and the tests of words, names and layers
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
+	@$(BIN)/python -m pytest --quiet $(SOURCE_TESTS)
 
 format: $(STAMP) ## sort imports, apply safe fixes, format
 	@$(BIN)/ruff check --fix-only .
