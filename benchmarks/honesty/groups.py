@@ -252,8 +252,7 @@ def read_photos(data: Path, weights: Path) -> Photos:
     from maskcls.data.photos.descriptors import descriptors
     from maskcls.data.photos.images import read_image
     from maskcls.data.rows.manifest import labels
-    from maskcls.nn.network import build_network
-    from maskcls.nn.weights.trunk_weights import load_trunk
+    from maskcls.nn.network import build_network, load_trunk
 
     frame = read_labelled(data, "contest", CONTEST)
     root, paths = image_root(data, "contest"), frame["path"].tolist()

@@ -6,6 +6,7 @@ B batch, C channels of an image, H height, W width.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 
 import timm
 import torch
@@ -18,6 +19,7 @@ from maskcls.nn.backbone_facts import check_patches, create_options
 from maskcls.nn.backbone_options import check_used, options_error
 from maskcls.nn.backbone_sizes import size_error
 from maskcls.nn.heads import Head, build_head
+from maskcls.nn.weights.trunk_weights import load_trunk_weights
 
 SHOWN_CHARS = 200  # of what torch says about weights
 UNFIT = "loading state_dict"  # in torch's error for tensors of other names or shapes
@@ -72,7 +74,7 @@ class Network(nn.Module):
 
 
 def build_network(
-    backbone: Backbone,
+    backbone: Backbone | str,
     specs: Mapping[str, Head | int],
     *,
     size: tuple[int, int],
@@ -82,12 +84,13 @@ def build_network(
     samples: int = 1,
     balanced: bool = False,
 ) -> Network:
-    """Build a new network on a timm backbone; size is (height, width) in pixels.
+    """Build a new network on a timm backbone, or on one by name, without options; size is (height, width) in pixels.
 
     Random weights come from torch's global generator, so seed it first. Raises ConfigError for a name unknown to timm,
     for pretrained weights that do not exist, for a size, option or drop_path the backbone does not support, and for an
     option that it does not use; ResourceError when pretrained weights cannot be downloaded.
     """
+    backbone = Backbone(backbone) if isinstance(backbone, str) else backbone
     check_backbone(backbone.name)
     facts = timm.get_pretrained_cfg(backbone.name)
     if pretrained and not (facts and facts.has_weights):
@@ -137,6 +140,11 @@ def check_backbone(name: str) -> None:
         expected="a name from timm.list_models()",
         fix=f"did you mean {hint!r}?" if hint else None,
     )
+
+
+def load_trunk(network: Network, path: Path) -> str:
+    """Load a local file of weights into the trunk, by `load_trunk_weights`; return a sentence about its keys."""
+    return load_trunk_weights(network.trunk, path)
 
 
 def check_size(network: Network, backbone: Backbone, size: tuple[int, int]) -> None:

@@ -17,8 +17,7 @@ from maskcls.engine.device import Accelerator
 from maskcls.engine.fit import stream_seed
 from maskcls.engine.objective import build_heads
 from maskcls.engine.processes.deciding import decided_by_first
-from maskcls.nn.network import Network, build_network
-from maskcls.nn.weights.trunk_weights import load_trunk
+from maskcls.nn.network import Network, build_network, load_trunk
 from maskcls.show.terminal.progress import Reporter
 from maskcls.training.experiment import Experiment, Member
 from maskcls.viewnames import parse_views

@@ -21,8 +21,7 @@ from maskcls.backbone import Backbone
 from maskcls.cli import run_app
 from maskcls.commands.pretraining import pretrain as command
 from maskcls.nn import simsiam
-from maskcls.nn.network import build_network
-from maskcls.nn.weights.trunk_weights import load_trunk
+from maskcls.nn.network import build_network, load_trunk
 from maskcls.training.pretraining.loop import PretrainingPlan
 from maskcls.training.pretraining.unlabelled import step_rows, unlabelled_photos
 from maskcls.training.starting_weights import people_behind, people_seen

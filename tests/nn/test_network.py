@@ -25,8 +25,7 @@ from maskcls.labels import CONTEST, LabelSpace, Task
 from maskcls.nn import network as building
 from maskcls.nn.heads import plain_heads
 from maskcls.nn.losses import cross_entropy
-from maskcls.nn.network import Network, build_network, check_backbone, check_size
-from maskcls.nn.weights.trunk_weights import load_trunk
+from maskcls.nn.network import Network, build_network, check_backbone, check_size, load_trunk
 from maskcls.nn.weights.weights_file import read_tensors
 
 SMALL = "test_efficientnet"

@@ -17,11 +17,10 @@ from project import PROJECT_DIR
 from safetensors.torch import save, save_file
 from torch import Tensor, nn
 
-from maskcls.backbone import Backbone
 from maskcls.errors import WeightsError
-from maskcls.nn.network import Network, build_network
+from maskcls.nn.network import Network, build_network, load_trunk
 from maskcls.nn.weights.key_prefixes import WRAPPERS
-from maskcls.nn.weights.trunk_weights import OTHER_BACKBONE, load_trunk
+from maskcls.nn.weights.trunk_weights import OTHER_BACKBONE
 from maskcls.nn.weights.weights_file import HEADER_BYTES, NESTED, read_tensors
 from maskcls.rundir import RunDir
 
@@ -275,7 +274,7 @@ def test_a_network_of_another_kind_or_width_is_not_several(tmp_path: Path) -> No
 
 def test_weights_of_a_backbone_of_timm_name_it(tmp_path: Path) -> None:
     """The mobilenetv4 has tensors such as bn1.weight of 32 numbers below many names, and test_resnet some of them."""
-    network = build_network(Backbone("test_resnet"), {"a": 2}, size=(32, 32))
+    network = build_network("test_resnet", {"a": 2}, size=(32, 32))
     torch.save(timm.create_model("mobilenetv4_conv_small").state_dict(), tmp_path / "w.pth")
     with pytest.raises(WeightsError, match="85 of the trunk's 90 tensors do not match") as caught:
         load_trunk(network, tmp_path / "w.pth")
@@ -296,7 +295,7 @@ def test_weights_of_a_backbone_of_timm_name_it(tmp_path: Path) -> None:
 
 
 def test_weights_for_images_of_another_size_are_said_to_be(tmp_path: Path) -> None:
-    network = build_network(Backbone("test_vit"), {"a": 2}, size=(32, 32))
+    network = build_network("test_vit", {"a": 2}, size=(32, 32))
     save_file(timm.create_model("test_vit", img_size=64).state_dict(), tmp_path / "w")
     with pytest.raises(WeightsError, match="1 of the trunk's") as caught:
         load_trunk(network, tmp_path / "w")

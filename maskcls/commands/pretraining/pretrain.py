@@ -18,9 +18,8 @@ from maskcls.engine.fit import stream_seed
 from maskcls.errors import DataError
 from maskcls.files import OutputFile
 from maskcls.machine import refuse_several
-from maskcls.nn.network import build_network
+from maskcls.nn.network import build_network, load_trunk
 from maskcls.nn.simsiam import COLLAPSED, SimSiam
-from maskcls.nn.weights.trunk_weights import load_trunk
 from maskcls.rundir import PretrainedTrunk
 from maskcls.runs.checks import check_pretraining
 from maskcls.runs.records.pretrained_file import KIND, PretrainedFile

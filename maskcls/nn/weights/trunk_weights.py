@@ -9,11 +9,10 @@ from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from maskcls import files
 from maskcls.errors import WeightsError
-from maskcls.nn.network import Network
 from maskcls.nn.weights.file_kinds import JOIN
 from maskcls.nn.weights.fitting_backbone import fitting_backbone
 from maskcls.nn.weights.key_prefixes import (
@@ -31,14 +30,14 @@ OPTIMIZER = re.compile(r"(.+\.)?state\.\d+\.\w+")  # a key of what an optimizer 
 OF_SIZE = re.compile(r"(.+\.)?(pos_embed|relative_position\w*|rel_pos\w*|attn_mask|attention_bias\w*)(\.\w+)?")
 
 
-def load_trunk(network: Network, path: Path) -> str:
-    """Load a local weights file into the trunk; return a sentence with the number of loaded and ignored keys.
+def load_trunk_weights(trunk: nn.Module, path: Path) -> str:
+    """Load a local weights file into a trunk; return a sentence with the number of loaded and ignored keys.
 
     The file is read by `read_tensors`. It must have every tensor of the trunk with its shape, below one prefix, such as
     "model.backbone."; other keys, such as a head's, are ignored, but for blocks of a deeper network. Raises
     WeightsError.
     """
-    wanted = network.trunk.state_dict()
+    wanted = trunk.state_dict()
     file = without_wrappers(read_tensors(path, most=_most_bytes(wanted)), wanted)
     found = _of_trunk(file, wanted, path)
     broken = [key for key in wanted if not torch.isfinite(found[key].float()).all()]
@@ -49,7 +48,7 @@ def load_trunk(network: Network, path: Path) -> str:
             offenders=broken,
             fix="use other weights, such as those of another epoch",
         )
-    network.trunk.load_state_dict({key: found[key] for key in wanted})
+    trunk.load_state_dict({key: found[key] for key in wanted})
     unused = sorted(found.keys() - wanted.keys())  # a file has no order of its own
     left = f"; left out: {', '.join(unused[:SHOWN_KEYS])}{' …' if len(unused) > SHOWN_KEYS else ''}" if unused else ""
     return f"{len(wanted)} of {len(wanted)} trunk tensors loaded from {path.name}{left}"

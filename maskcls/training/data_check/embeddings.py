@@ -20,8 +20,7 @@ from maskcls.data.photos.images import read_image
 from maskcls.data.views.transforms import ViewSpec, eval_view
 from maskcls.engine.infer import joint_probabilities
 from maskcls.labels import Floats, LabelSpace
-from maskcls.nn.network import Network, build_network
-from maskcls.nn.weights.trunk_weights import load_trunk
+from maskcls.nn.network import Network, build_network, load_trunk
 from maskcls.rundir import RunDir
 from maskcls.schema import Config
 from maskcls.show.terminal.progress import Reporter
