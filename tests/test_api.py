@@ -42,16 +42,24 @@ SURFACE = {
 
 
 @pytest.fixture(scope="module")
-def trained(drawn: Path, tmp_path_factory: pytest.TempPathFactory) -> maskcls.Model:
-    return maskcls.train(drawn, tmp_path_factory.mktemp("api") / "run", settings=QUICK, progress=False)
+def two_runs(drawn: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    """The same training by the API and by the command line."""
+    mine, theirs = (tmp_path_factory.mktemp(name) / "run" for name in ("api", "command-line"))
+    assert maskcls.train(drawn, mine, settings=QUICK, progress=False).path == mine
+    assert run_app(["train", str(drawn), "--run", str(theirs), *WORDS]) == 0
+    return mine, theirs
 
 
-@pytest.fixture(scope="module")
-def by_command_line(drawn: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The same training as `trained`."""
-    run = tmp_path_factory.mktemp("command-line") / "run"
-    assert run_app(["train", str(drawn), "--run", str(run), *WORDS]) == 0
-    return run
+@pytest.fixture
+def trained(two_runs: tuple[Path, Path], tmp_path_factory: pytest.TempPathFactory) -> maskcls.Model:
+    """The run of the API; a copy, as a prediction is kept in its run."""
+    return maskcls.load(shutil.copytree(two_runs[0], tmp_path_factory.mktemp("api") / "run"))
+
+
+@pytest.fixture
+def by_command_line(two_runs: tuple[Path, Path], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The run of the command line, a copy."""
+    return shutil.copytree(two_runs[1], tmp_path_factory.mktemp("command-line") / "run")
 
 
 def parameters(function: object) -> str:
