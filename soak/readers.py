@@ -22,7 +22,7 @@ from maskcls.data.layouts import contest, source
 from maskcls.data.photos.images import read_image
 from maskcls.engine.checkpoint import load_predictor, load_state, read_meta
 from maskcls.labels import CONTEST
-from maskcls.nn.network import read_tensors
+from maskcls.nn.weights.weights_file import read_tensors
 from maskcls.results.ensembles.external import read_member
 from maskcls.results.people.group_file import read_groups
 from maskcls.results.predictions import Predictions

@@ -37,6 +37,13 @@ def soak() -> Iterator[Any]:
         yield SimpleNamespace(**{name: importlib.import_module(f"soak.{name}") for name in PARTS})
 
 
+@pytest.mark.usefixtures("soak")
+def test_every_module_can_be_imported() -> None:
+    """What they need of the package may have moved."""
+    names = sorted(path.stem for path in (PROJECT_DIR / "soak").glob("*.py"))
+    assert len([importlib.import_module(f"soak.{name}") for name in names]) >= 15
+
+
 def test_every_guard_and_its_test_are_found_once(soak: Any) -> None:
     sources = [path.read_text("utf-8") for path in PACKAGE_DIR.rglob("*.py")]
     assert len(soak.guards.GUARDS) >= 12
