@@ -193,7 +193,9 @@ def train(
     of another type.
     """
     files = [as_path(name, "config") for name in as_list(config, "config")]
-    photos, folder, wanted = as_path(data, "data"), RunDir(as_path(run, "run")), _fold_numbers(folds)
+    whole = _numbers(folds, "folds", (int, np.integer), "a list of whole numbers, such as [0, 2]")
+    photos, folder = as_path(data, "data"), RunDir(as_path(run, "run"))
+    wanted = None if whole is None else ",".join(map(str, whole))
     cfg, origins, note = load_described(photos, files, overrides(settings))
     check_training(photos, cfg, wanted)
     with Reporter(quiet=not (progress and main_process())) as report:
@@ -253,7 +255,9 @@ def ensemble(
     Raises what the command raises, and UsageError for arguments of another type; all are MaskclsError.
     """
     given = [_named(member) for member in as_list(members, "members")]
-    photos, written_to, shares = as_path(data, "data"), as_path(output, "output"), _weights(weights)
+    photos, written_to = as_path(data, "data"), as_path(output, "output")
+    real = (int, float, np.integer, np.floating)
+    shares = _numbers(weights, "weights", real, "a list of numbers, such as [0.6, 0.4]")
     with Reporter(quiet=not progress) as report:
         from maskcls.commands.ensemble import ensemble as work
 
@@ -262,7 +266,7 @@ def ensemble(
             photos,
             written_to,
             method=method,
-            weights=shares,
+            weights=None if shares is None else ",".join(map(repr, map(float, shares))),
             decide=rule,
             force=force,
             overrides=overrides(settings),
@@ -301,37 +305,32 @@ def as_list(value: object, name: str) -> list[Any]:
     """Return an argument that is one name or several as a list; UsageError, naming the argument, for anything else."""
     if isinstance(value, str | bytes | os.PathLike):
         return [value]
-    several = isinstance(value, Iterable) and not isinstance(value, Mapping)
-    _check_type(several, name, value, "one name, or a list of names")
-    return list(value) if isinstance(value, Iterable) else []
+    if not isinstance(value, Iterable) or isinstance(value, Mapping):
+        raise _other_kind(name, value, "one name, or a list of names")
+    return list(value)
 
 
-def _fold_numbers(folds: object) -> str | None:
-    """Return numbers of folds as the command line has them; UsageError for what is no list of whole numbers."""
-    if folds is None:
+def _numbers(value: object, name: str, kinds: tuple[type, ...], expected: str) -> list[Any] | None:
+    """Return a list of numbers of these kinds, or None; UsageError, naming the argument, for anything else."""
+    if value is None:
         return None
-    numbers = list(folds) if isinstance(folds, Iterable) and not isinstance(folds, str | bytes) else [None]
-    whole = all(isinstance(one, int | np.integer) for one in numbers)
-    _check_type(whole, "folds", folds, "a list of whole numbers, such as [0, 2]")
-    return ",".join(map(str, numbers))
-
-
-def _weights(weights: object) -> str | None:
-    """Return weights as the command line has them; UsageError for what is no list of numbers."""
-    if weights is None:
-        return None
-    numbers = list(weights) if isinstance(weights, Iterable) and not isinstance(weights, str | bytes) else [None]
-    real = all(isinstance(one, int | float | np.integer | np.floating) for one in numbers)
-    _check_type(real, "weights", weights, "a list of numbers, such as [0.6, 0.4]")
-    return ",".join(repr(float(one)) for one in numbers if one is not None)
+    if not isinstance(value, Iterable) or isinstance(value, str | bytes):
+        raise _other_kind(name, value, expected)
+    numbers = list(value)
+    _check_type(all(isinstance(one, kinds) for one in numbers), name, value, expected)
+    return numbers
 
 
 def _check_type(fits: bool, name: str, value: object, expected: str) -> None:
     """Raise UsageError, naming the argument, for a value that does not fit."""
     if not fits:
-        short = isinstance(value, str | bytes | int | float | tuple | None)
-        got = repr(value) if short else type(value).__name__
-        raise UsageError("an argument is of another kind", where=name, got=got, expected=expected)
+        raise _other_kind(name, value, expected)
+
+
+def _other_kind(name: str, value: object, expected: str) -> UsageError:
+    short = isinstance(value, str | bytes | int | float | tuple | None)
+    got = repr(value) if short else type(value).__name__
+    return UsageError("an argument is of another kind", where=name, got=got, expected=expected)
 
 
 def overrides(settings: Settings | None) -> list[str]:

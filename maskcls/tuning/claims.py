@@ -7,13 +7,13 @@ it, as Optuna's own retry does, so that a process that dies in between loses and
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
+from maskcls.machine.repeated import repeated
 from maskcls.rundir import RunDir, StudyDir
 from maskcls.runs.locks.waiting_lock import waiting_lock
 from maskcls.schema import Config
@@ -209,22 +209,13 @@ def give_back(opened: OpenStudy, claim: Claim) -> None:
 @contextmanager
 def beating(opened: OpenStudy, claim: Claim) -> Iterator[None]:
     """Give a sign of life for a trial until the block ends."""
-    ended = threading.Event()
+    from optuna.exceptions import OptunaError
+    from sqlalchemy.exc import SQLAlchemyError
 
     def beat() -> None:
-        from optuna.exceptions import OptunaError
-        from sqlalchemy.exc import SQLAlchemyError
+        # The next one may come through; the end of the trial reports a storage that is gone.
+        with suppress(OptunaError, SQLAlchemyError):
+            opened.storage.record_heartbeat(claim.trial._trial_id)
 
-        while not ended.wait(BEAT_S):
-            try:
-                opened.storage.record_heartbeat(claim.trial._trial_id)
-            except (OptunaError, SQLAlchemyError):
-                continue  # the next one may come through; the end of the trial reports a storage that is gone
-
-    thread = threading.Thread(target=beat, daemon=True)
-    thread.start()
-    try:
+    with repeated(beat, BEAT_S, "signs of life of a trial"):
         yield
-    finally:
-        ended.set()
-        thread.join()

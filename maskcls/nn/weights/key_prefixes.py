@@ -44,15 +44,19 @@ def matches_below(shapes: Mapping[str, Shape], wanted: Mapping[str, Shape]) -> d
     return dict(sorted(counts.items(), key=lambda one: (-one[1], len(one[0]), one[0])))
 
 
-def fitting_prefixes(shapes: Mapping[str, Shape], wanted: Mapping[str, Shape]) -> list[str]:
+def fitting_prefixes(matches: Mapping[str, int], wanted: int) -> list[str]:
     """Return the prefixes below which a network of this kind is, whole or with some tensors damaged; the fullest first.
 
-    >>> a, b = {"a": (2,), "b": (3,)}, {"b": (3,)}
+    matches  from `matches_below`. wanted: the number of the network's tensors.
+
+    >>> a = {"a": (2,), "b": (3,)}
     >>> file = {f"{name}.{key}": shape for name in ("ema", "model") for key, shape in a.items()}
-    >>> fitting_prefixes(file, a), fitting_prefixes({"x.b": (3,), "y.b": (3,)}, a | {"c": (4,)})
-    (['ema.', 'model.'], [])
+    >>> fitting_prefixes(matches_below(file, a), 2)
+    ['ema.', 'model.']
+    >>> fitting_prefixes(matches_below({"x.b": (3,), "y.b": (3,)}, a | {"c": (4,)}), 3)
+    []
     """
-    return [prefix for prefix, count in matches_below(shapes, wanted).items() if count > FITS * len(wanted)]
+    return [prefix for prefix, count in matches.items() if count > FITS * wanted]
 
 
 def further_blocks(left: Collection[str], wanted: Collection[str]) -> list[str]:

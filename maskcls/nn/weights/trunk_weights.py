@@ -91,7 +91,7 @@ def _of_trunk(file: Mapping[str, Tensor], wanted: Mapping[str, Tensor], path: Pa
     shapes, own = _shapes(file), _shapes(wanted)
     matches = matches_below(shapes, own)
     prefix = next(iter(matches), "")
-    fitting = fitting_prefixes(shapes, own)
+    fitting = fitting_prefixes(matches, len(own))
     if len(fitting) > 1 and matches[prefix] == len(wanted):
         raise WeightsError(
             "the file holds several networks that these could be",
